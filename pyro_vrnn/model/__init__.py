@@ -1,0 +1,1 @@
+"""The paper's models: five parts, their composition, and two Pyro programs over it."""

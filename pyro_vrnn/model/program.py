@@ -1,0 +1,56 @@
+"""What the two Pyro programs share: the network they run, and the shape of what they are given."""
+
+import itertools
+
+import torch
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_vrnn.model.network import VRNN
+
+_numbers = itertools.count()
+
+
+class Program(PyroModule):
+    """A Pyro program around a plain network.
+
+    Pyro's parameter store knows parameters by name, so every network gets a name of its own: two networks in one
+    process never answer for each other, and the model and the guide of one network share what they share.
+
+    Args:
+        net: The parts.
+        store: Whether Pyro's parameter store is told of the parameters at each call. ``SVI`` and ``RenyiELBO`` train
+            nothing without; a torch optimiser has no use for it, and each call is faster.
+    """
+
+    def __init__(self, net: VRNN, *, store: bool = True) -> None:
+        if not hasattr(net, "pyro_name"):
+            net.pyro_name = f"vrnn{next(_numbers)}"  # type: ignore[assignment]
+        super().__init__(name=net.pyro_name)  # type: ignore[arg-type]
+        self.net, self.store = net, store
+
+    @property
+    def parts(self) -> VRNN:
+        """The network; reading it as an attribute is what announces its parameters to the store."""
+        return self.net if self.store else self.__dict__["_modules"]["net"]
+
+    def frames_of(self, x: Tensor | None, mask: Tensor | None) -> Tensor:
+        """The mask ``(B, T)`` that belongs to x ``(B, T, X)``.
+
+        Raises:
+            ValueError: If both are missing or their shapes disagree.
+        """
+        if x is None:
+            if mask is None:
+                raise ValueError("neither x nor mask came: without x, mask (B, T) says how many frames to draw")
+            return mask
+        width = self.__dict__["_modules"]["net"].dims.x
+        if x.ndim != 3 or x.shape[-1] != width:
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected (B, T, {width})")
+        if mask is None:
+            return torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        if mask.shape != x.shape[:2] or mask.dtype != torch.bool:
+            raise ValueError(
+                f"mask has shape {tuple(mask.shape)} and dtype {mask.dtype}; expected {tuple(x.shape[:2])} and torch.bool"
+            )
+        return mask
