@@ -127,32 +127,24 @@ class SmoothingGuide(Guide):
         dims: Widths of the model.
         hidden: Widths of the net's hidden layers; the LSTM has as many units as the first.
         head: Builds the density's head from Z.
-        reads_h: Whether the backward LSTM is given h.
     """
 
     reads_prior = False
 
     def __init__(
-        self,
-        dims: Dims,
-        hidden: Sequence[int],
-        head: Callable[[int], nn.Module] = DiagonalGaussian,
-        *,
-        reads_h: bool = False,
+        self, dims: Dims, hidden: Sequence[int], head: Callable[[int], nn.Module] = DiagonalGaussian
     ) -> None:
         super().__init__()
         units = hidden[0] if hidden else dims.h
-        self.reads_h = reads_h
         self.head = head(dims.z)
-        self.rnn = nn.LSTM(dims.phi_x + (dims.h if reads_h else 0), units, batch_first=True)
+        self.rnn = nn.LSTM(dims.phi_x + (0 if dims.h_reads_z else dims.h), units, batch_first=True)
         self.net = MLP((units, dims.h, dims.z), hidden, self.head.inputs)
         self.head.start(self.net.last_bias)
         start_lstm(self.rnn)
 
     def prepare(self, features_x: Tensor, mask: Tensor, h: Tensor | None = None) -> Tensor:
         """The share of the backward LSTM's output in the first layer, for all t."""
-        if self.reads_h:
-            assert h is not None, "reads_h needs a recurrence that reads no z"
+        if h is not None:
             features_x = torch.cat([features_x, h], -1)
         flat = features_x.reshape(-1, *features_x.shape[-2:])
         # Each row is turned about its own end, so that padding is read after the frames and cannot reach them.

@@ -18,17 +18,17 @@ class Recurrence(nn.Module):
     Args:
         dims: Widths of the model.
         layers: Number of stacked layers; densities read the top one.
-        reads_z: Whether z enters (False: SRNN and the RNN baselines, whose h is known before any z).
 
     Attributes:
+        reads_z: Whether z enters.
         memory_size: Number of tensors ``(*B, H)`` in the private memory.
     """
 
     memory_size = 0
 
-    def __init__(self, dims: Dims, *, layers: int = 1, reads_z: bool = True) -> None:
+    def __init__(self, dims: Dims, *, layers: int = 1) -> None:
         super().__init__()
-        self.dims, self.layers, self.reads_z = dims, layers, reads_z
+        self.dims, self.layers, self.reads_z = dims, layers, dims.h_reads_z
 
     @property
     def inputs(self) -> tuple[int, int]:
@@ -68,11 +68,10 @@ class Linear(Recurrence):
     Args:
         dims: Widths of the model.
         layers: Must be 1.
-        reads_z: Whether z enters.
     """
 
-    def __init__(self, dims: Dims, *, layers: int = 1, reads_z: bool = True) -> None:
-        super().__init__(dims, layers=layers, reads_z=reads_z)
+    def __init__(self, dims: Dims, *, layers: int = 1) -> None:
+        super().__init__(dims, layers=layers)
         assert layers == 1, "a stack of linear layers is one linear layer"
         self.read = Affine((*self.inputs, dims.h), dims.h, bias=False)
 
@@ -90,8 +89,8 @@ class Stacked(Recurrence):
 
     gates = 0
 
-    def __init__(self, dims: Dims, *, layers: int = 1, reads_z: bool = True) -> None:
-        super().__init__(dims, layers=layers, reads_z=reads_z)
+    def __init__(self, dims: Dims, *, layers: int = 1) -> None:
+        super().__init__(dims, layers=layers)
         above = [(dims.h,)] * (layers - 1)
         self.cells = nn.ModuleList(self.cell(inputs) for inputs in [self.inputs, *above])
 

@@ -31,6 +31,7 @@ class Dims:
         h: Units of the recurrence.
         phi_x: Features of a frame, phi_x(x_t).
         phi_z: Features of a latent, phi_z(z_t).
+        h_reads_z: Whether the recurrence reads z (False: SRNN and the RNN baselines, whose h is known before any z).
     """
 
     x: int
@@ -38,6 +39,7 @@ class Dims:
     h: int
     phi_x: int
     phi_z: int
+    h_reads_z: bool = True
 
 
 def before(first: Tensor, after: Tensor) -> Tensor:

@@ -1,0 +1,190 @@
+"""The table of variants, the parts by name, and the model that options describe."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.model import sizes
+from pyro_vrnn.model.densities import GaussianMixture
+from pyro_vrnn.model.emissions import Emission
+from pyro_vrnn.model.guides import FilteringGuide, IndependentGuide, SmoothingGuide
+from pyro_vrnn.model.nets import MLP
+from pyro_vrnn.model.network import VRNN
+from pyro_vrnn.model.priors import ConditionalPrior, StandardPrior, TransitionPrior
+from pyro_vrnn.model.recurrence import GRU, LSTM, Linear
+from pyro_vrnn.model.sizes import Sizes, Widths
+from pyro_vrnn.model.state import Dims
+
+#: Parts by name. A prior, guide or emission is built from ``(dims, hidden widths)``, a recurrence from
+#: ``(dims, layers=)``.
+PRIORS: dict[str, Callable[..., Any]] = {
+    "standard": StandardPrior,
+    "conditional": ConditionalPrior,
+    "transition": TransitionPrior,
+}
+GUIDES: dict[str, Callable[..., Any]] = {
+    "filtering": FilteringGuide,
+    "independent": IndependentGuide,
+    "smoothing": SmoothingGuide,
+}
+EMISSIONS: dict[str, Callable[..., Any]] = {
+    "gaussian": Emission,
+    "gmm": partial(Emission, head=partial(GaussianMixture, components=20)),
+}
+RECURRENCES: dict[str, Callable[..., Any]] = {"lstm": LSTM, "gru": GRU, "linear": Linear}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of the table: the parts that make one model of the literature."""
+
+    prior: str | None
+    guide: str | None
+    emission: str
+    h_reads_z: bool
+    summary: str
+
+
+VARIANTS: dict[str, Variant] = {
+    "rnn-gauss": Variant(None, None, "gaussian", False, "RNN, Gaussian output (Chung et al. 2015)"),
+    "rnn-gmm": Variant(None, None, "gmm", False, "RNN, output a mixture of 20 Gaussians (Chung et al. 2015)"),
+    "vrnn-i": Variant("standard", "filtering", "gaussian", True, "VRNN-I-Gauss: the prior reads no past"),
+    "vrnn-i-gmm": Variant("standard", "filtering", "gmm", True, "VRNN-I with a mixture of 20 Gaussians"),
+    "vrnn-gauss": Variant("conditional", "filtering", "gaussian", True, "VRNN-Gauss (Chung et al. 2015)"),
+    "vrnn-gmm": Variant("conditional", "filtering", "gmm", True, "VRNN-GMM (Chung et al. 2015)"),
+    "storn": Variant("standard", "independent", "gaussian", True, "STORN (Bayer & Osendorfer 2014), read as a VRNN-I"),
+    "srnn": Variant("transition", "smoothing", "gaussian", False, "SRNN (Fraccaro et al. 2016)"),
+}
+ALIASES = {"vrnn-i-gauss": "vrnn-i", "vrnn": "vrnn-gauss"}
+
+
+class ModelOptions(BaseModel):
+    """What decides the model. None takes the variant's part or the preset's size."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    variant: str = Field("vrnn-gauss", description="row of the table of variants")
+    preset: str = Field("small", description="sizes: one of the paper's experiments, listening or small")
+    widths: Literal["released", "matched"] = Field(
+        "released", description="released: the preset's widths; matched: RNN-Gauss's parameter count to within 1 %"
+    )
+    prior: str | None = Field(None, description="prior, instead of the variant's")
+    guide: str | None = Field(None, description="guide, instead of the variant's")
+    emission: str | None = Field(None, description="emission, instead of the variant's")
+    recurrence: str = Field("lstm", description="recurrence")
+    h: int | None = Field(None, gt=0, description="units of the recurrence")
+    layers: int | None = Field(None, gt=0, description="layers of the recurrence")
+    z: int | None = Field(None, gt=0, description="latent values in a step")
+    depth: int | None = Field(None, gt=0, description="hidden layers of every net")
+    phi_x_width: int | None = Field(None, gt=0, description="width of phi_x")
+    phi_z_width: int | None = Field(None, gt=0, description="width of phi_z")
+    guide_width: int | None = Field(None, gt=0, description="width of the guide's net")
+    prior_width: int | None = Field(None, gt=0, description="width of the prior's net")
+    emission_width: int | None = Field(None, gt=0, description="width of the emission's net")
+
+
+def row(options: ModelOptions) -> Variant:
+    """The options' row, with the parts that they replace.
+
+    Raises:
+        ConfigurationError: If a name is unknown or a part has no meaning for the variant.
+    """
+    name = ALIASES.get(options.variant, options.variant)
+    if name not in VARIANTS:
+        raise ConfigurationError(
+            f"--variant {options.variant}: unknown; choose one of {', '.join([*VARIANTS, *ALIASES])}"
+        )
+    variant = VARIANTS[name]
+    for kind, parts in (("prior", PRIORS), ("guide", GUIDES), ("emission", EMISSIONS), ("recurrence", RECURRENCES)):
+        chosen = getattr(options, kind)
+        if chosen is not None and chosen not in parts:
+            raise ConfigurationError(f"--{kind} {chosen}: unknown; choose one of {', '.join(parts)}")
+        if chosen is not None and kind in ("prior", "guide") and variant.prior is None:
+            raise ConfigurationError(f"--{kind} {chosen}: {name} has no latents; choose a variant that has, e.g. vrnn-gauss")
+    return Variant(
+        options.prior or variant.prior,
+        options.guide or variant.guide,
+        options.emission or variant.emission,
+        variant.h_reads_z,
+        variant.summary,
+    )
+
+
+def resolve(options: ModelOptions, x: int) -> Sizes:
+    """The sizes that options describe for frames of ``x`` values.
+
+    Raises:
+        ConfigurationError: If a name is unknown or no widths match.
+    """
+    preset, variant = sizes.preset(options.preset), row(options)
+    wanted = {name: getattr(options, name) for name in ("h", "layers", "z", "depth")}
+    base = Sizes(
+        **{name: getattr(preset, name) if value is None else value for name, value in wanted.items()},
+        widths=preset.columns["rnn-gauss"],
+    )
+    column = ("rnn-" if variant.prior is None else "vrnn-") + ("gmm" if variant.emission == "gmm" else "gauss")
+    known = preset.columns.get(column)
+    if options.widths == "matched" or known is None:
+        gauss = preset.columns["rnn-gauss"]
+        width = gauss.phi_x
+        start = known or Widths(phi_x=width, phi_z=width, guide=width, prior=width, emission=width)
+        target = _count(VARIANTS["rnn-gauss"], options.recurrence, base, x, gauss)
+        known = sizes.matched(start, lambda w: _count(variant, options.recurrence, base, x, w), target)
+    given: Mapping[str, int | None] = {
+        name: getattr(options, f"{name}_width") for name in ("phi_x", "phi_z", "guide", "prior", "emission")
+    }
+    widths = Widths(**{name: value or getattr(known, name) for name, value in given.items()})
+    return Sizes(base.h, base.layers, base.z, base.depth, widths)
+
+
+def build(options: ModelOptions, x: int) -> VRNN:
+    """The model that options describe for frames of ``x`` values, started from torch's global random state.
+
+    Raises:
+        ConfigurationError: If a name is unknown or the combination has no meaning.
+    """
+    return compose(row(options), options.recurrence, resolve(options, x), x)
+
+
+def compose(variant: Variant, recurrence: str, size: Sizes, x: int) -> VRNN:
+    """The composition of a row's parts at these sizes."""
+    if recurrence == "linear" and size.layers != 1:
+        raise ConfigurationError(f"--recurrence linear with {size.layers} layers: a stack of linear layers is one; use 1")
+    latent, widths = variant.prior is not None, size.widths
+    dims = Dims(
+        x=x,
+        z=size.z if latent else 0,
+        h=size.h,
+        phi_x=widths.phi_x,
+        phi_z=widths.phi_z if latent else 0,
+        h_reads_z=variant.h_reads_z,
+    )
+
+    def hidden(width: int) -> list[int]:
+        return [width] * size.depth
+
+    return VRNN(
+        dims,
+        phi_x=MLP((x,), hidden(widths.phi_x)),
+        phi_z=MLP((dims.z,), hidden(widths.phi_z)) if latent else None,
+        prior=PRIORS[variant.prior](dims, hidden(widths.prior)) if variant.prior else None,
+        guide=GUIDES[variant.guide](dims, hidden(widths.guide)) if variant.guide else None,
+        emission=EMISSIONS[variant.emission](dims, hidden(widths.emission)),
+        recurrence=RECURRENCES[recurrence](dims, layers=size.layers),
+    )
+
+
+def _count(variant: Variant, recurrence: str, base: Sizes, x: int, widths: Widths) -> int:
+    """Parameters beside the recurrence, counted on a model that takes no memory."""
+    with torch.device("meta"):
+        net = compose(variant, recurrence, Sizes(base.h, base.layers, base.z, base.depth, widths), x)
+    return sizes.dnn_parameters(net)
+
+
+__all__ = ["ALIASES", "EMISSIONS", "GUIDES", "PRIORS", "RECURRENCES", "VARIANTS", "ModelOptions", "Variant", "build"]
