@@ -1,0 +1,1 @@
+"""Configuration, the training loop, checkpoints, and what is saved of a model."""

@@ -1,0 +1,103 @@
+"""A checkpoint: everything that training goes on from, in one file that nothing is unpickled from."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from pyro_vrnn.errors import TrackingError
+from pyro_vrnn.training.files import write_whole
+
+FILE = "checkpoint.safetensors"
+
+
+@dataclass
+class Progress:
+    """Where training stands.
+
+    Attributes:
+        epoch: Epochs completed.
+        batch: Batches of the current epoch that are done.
+        step: Optimiser steps done.
+        best: Best validation bound, nats per sequence; -inf before the first.
+        best_epoch: The epoch that it came from.
+        finished: Whether training has ended by itself.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    best: float = float("-inf")
+    best_epoch: int = 0
+    finished: bool = False
+
+
+def save_checkpoint(
+    folder: Path, net: nn.Module, optimiser: torch.optim.Adam, best: dict[str, Tensor] | None, progress: Progress
+) -> None:
+    """Writes the checkpoint, whole or not at all.
+
+    Args:
+        folder: Where; made if it does not exist.
+        net: Its parameters.
+        optimiser: Its moments.
+        best: The best parameters so far.
+        progress: Where training stands; its random states are those of this moment.
+    """
+    tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in (best or {}).items()}
+    for name, parameter in net.named_parameters():
+        tensors |= {f"adam.{key}.{name}": value for key, value in optimiser.state.get(parameter, {}).items()}
+    tensors["random.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    folder.mkdir(parents=True, exist_ok=True)
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    write_whole(folder / FILE, save(contiguous, {"progress": json.dumps(asdict(progress))}))
+
+
+def load_checkpoint(
+    folder: Path, net: nn.Module, optimiser: torch.optim.Adam
+) -> tuple[dict[str, Tensor] | None, Progress]:
+    """Restores parameters, moments and random states in place.
+
+    Args:
+        folder: As given to :func:`save_checkpoint`.
+        net: A network of the same configuration.
+        optimiser: Its optimiser.
+
+    Returns:
+        The best parameters so far, and where training stands.
+
+    Raises:
+        TrackingError: If the file is missing, damaged or of another model.
+    """
+    path = folder / FILE
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        net.load_state_dict(_under("net.", tensors))
+    except FileNotFoundError:
+        raise TrackingError(f"{path}: no checkpoint there; this run cannot be resumed, start a new one") from None
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TrackingError(f"{path}: damaged or of another model ({first}); start a new run") from None
+    for name, parameter in net.named_parameters():
+        moments = {key: tensors.get(f"adam.{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
+        if any(value is None for value in moments.values()):
+            continue
+        # Adam's step count stays where the optimiser wants it: on the device if fused there, else on the CPU.
+        optimiser.state[parameter] = {key: value.to(parameter.device) for key, value in moments.items() if value is not None}
+    torch.set_rng_state(tensors["random.cpu"])
+    if "random.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random.cuda"])
+    return _under("best.", tensors) or None, progress
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

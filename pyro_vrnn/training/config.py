@@ -1,0 +1,152 @@
+"""One typed configuration: every option of ``fit`` has its place here, and a stored one repeats the run."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pyro_vrnn.data.options import DataOptions
+from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.model import sizes
+from pyro_vrnn.model.variants import ModelOptions, resolve, row
+
+
+class TrainingOptions(BaseModel):
+    """How the model is trained. None takes the preset's value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int | None = Field(None, gt=0, description="passes over the training data")
+    max_steps: int | None = Field(None, gt=0, description="optimiser steps at most")
+    batch_size: int | None = Field(None, gt=0, description="sequences in a step")
+    learning_rate: float | None = Field(None, gt=0, description="Adam's learning rate")
+    clip: float = Field(5.0, gt=0, description="largest norm of the gradient of the bound per frame")
+    patience: int = Field(20, gt=0, description="epochs without a better validation bound before stopping")
+    seed: int = Field(0, ge=0, description="the one seed that all randomness flows from")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    program: Literal["sequence", "markov"] = Field("sequence", description="Pyro program that is trained")
+    elbo: Literal["mean-field", "trace"] = Field("mean-field", description="KL analytic where it exists, or sampled")
+
+
+class EvaluationOptions(BaseModel):
+    """How the test set is scored at the end."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    particles: int = Field(40, gt=0, description="importance samples")
+
+
+class TrackingOptions(BaseModel):
+    """Where the run is tracked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uri: str | None = Field(None, description="MLflow store or server; None: MLFLOW_TRACKING_URI or the embedded store")
+    experiment: str = Field("pyro_vrnn", description="MLflow experiment")
+    name: str | None = Field(None, description="name of the run; None: variant, data and seed")
+
+
+class Config(BaseModel):
+    """The whole configuration of a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: ModelOptions = ModelOptions()
+    data: DataOptions = DataOptions()
+    training: TrainingOptions = TrainingOptions()
+    evaluation: EvaluationOptions = EvaluationOptions()
+    tracking: TrackingOptions = TrackingOptions()
+
+    def explicit(self, x: int) -> "Config":
+        """The same with every preset's value filled in, so that it repeats the run whatever presets become.
+
+        Args:
+            x: Values in a frame.
+
+        Raises:
+            ConfigurationError: If a name is unknown or a combination has no meaning.
+        """
+        variant, size = row(self.model), resolve(self.model, x)
+        widths = {f"{name}_width": width or None for name, width in vars(size.widths).items()}
+        parts = {"prior": variant.prior, "guide": variant.guide, "emission": variant.emission}
+        wanted = {"h": size.h, "layers": size.layers, "z": size.z, "depth": size.depth, **widths, **parts}
+        given = self.training.model_dump(exclude_none=True)
+        training = {**SCHEDULES[self.model.preset], **given}
+        return self.model_copy(
+            update={
+                "model": ModelOptions.model_validate({**self.model.model_dump(), **wanted}),
+                "training": TrainingOptions.model_validate(training),
+            }
+        )
+
+    def flat(self) -> dict[str, Any]:
+        """Dotted names and values, as they are tracked."""
+        return {
+            f"{room}.{name}": value
+            for room, options in self.model_dump(exclude_none=True).items()
+            for name, value in options.items()
+        }
+
+    def toml(self) -> str:
+        """The configuration as TOML; options that are None are left out."""
+        return tomli_w.dumps(self.model_dump(exclude_none=True))
+
+
+#: Learning rate and batch of the paper's experiments (facts of its Sec. 4 and of the released code); the last two of
+#: ``listening`` follow Blizzard. ``small`` is tuned for two CPU cores.
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "small": {"learning_rate": 1e-3, "batch_size": 64, "epochs": 25},
+    "blizzard": {"learning_rate": 3e-4, "batch_size": 128, "epochs": 500},
+    "timit": {"learning_rate": 1e-3, "batch_size": 64, "epochs": 500},
+    "onomatopoeia": {"learning_rate": 3e-4, "batch_size": 64, "epochs": 500},
+    "accent": {"learning_rate": 1e-3, "batch_size": 128, "epochs": 500},
+    "iam-ondb": {"learning_rate": 3e-4, "batch_size": 64, "epochs": 500},
+    "listening": {"learning_rate": 3e-4, "batch_size": 128, "epochs": 500},
+}
+assert SCHEDULES.keys() == sizes.PRESETS.keys()
+
+
+def read(
+    file: Path | None = None, given: Mapping[str, Mapping[str, Any]] | None = None, settings: Iterable[str] = ()
+) -> Config:
+    """A configuration from a file, options given beside it, and ``key=value`` settings, the later before the earlier.
+
+    Args:
+        file: TOML, as :meth:`Config.toml` writes it.
+        given: By room (``model``, ``data``, ...): the options that were given.
+        settings: ``room.name=value`` with a TOML value, or a bare word for a string.
+
+    Raises:
+        ConfigurationError: If the file cannot be read, a key is unknown or a value has the wrong form.
+    """
+    tree: dict[str, dict[str, Any]] = {}
+    if file is not None:
+        try:
+            tree = tomllib.loads(file.read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigurationError(f"--config {file}: {error}; expected TOML as a run stores it") from None
+    for room, options in (given or {}).items():
+        tree.setdefault(room, {}).update(options)
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        room, dot, name = key.strip().partition(".")
+        if not (equals and dot and name):
+            raise ConfigurationError(f"--set {setting}: expected room.name=value, e.g. training.clip=1")
+        branch = tree.setdefault(room, {})
+        branch[name] = _value(text.strip())
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigurationError(f"configuration: {where}: {first['msg']} (got {first['input']!r})") from None
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

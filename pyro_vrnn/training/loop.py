@@ -1,0 +1,244 @@
+"""The training loop: bound up, gradient clipped, best state by the validation bound alone."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pyro
+import torch
+from torch import Tensor
+
+from pyro_vrnn.data import Batch, Sequences, batches, number_of_batches
+from pyro_vrnn.errors import ConfigurationError, UserError
+from pyro_vrnn.inference.likelihood import estimate, estimators_for
+from pyro_vrnn.inference.results import Estimate, Scale
+from pyro_vrnn.model.network import VRNN
+from pyro_vrnn.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from pyro_vrnn.training.config import TrainingOptions
+from pyro_vrnn.training.diagnose import culprit
+from pyro_vrnn.training.interruption import Interruption
+from pyro_vrnn.training.objective import Objective
+
+#: Seconds of metrics without a checkpoint after which one is due in the middle of an epoch.
+CHECKPOINT_SECONDS = 60.0
+
+
+class NotFiniteError(UserError):
+    """A loss or a gradient that is not finite; the last good state is saved."""
+
+
+class Watcher(Protocol):
+    """Who is told how training goes."""
+
+    def step(self, progress: Progress, metrics: dict[str, float], frames: int) -> None:
+        """After each optimiser step; bound, reconstruction and KL in nats per frame."""
+
+    def epoch(self, progress: Progress, validation: Estimate, improved: bool) -> None:
+        """After each epoch, before its checkpoint."""
+
+    def checkpointed(self, progress: Progress) -> None:
+        """After each checkpoint."""
+
+
+def device_named(name: str) -> torch.device:
+    """The device that ``--device`` means; ``auto`` takes CUDA where there is one.
+
+    Raises:
+        ConfigurationError: If there is no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigurationError(f"--device {name}: unknown; choose auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigurationError(f"--device {name}: not supported; choose auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigurationError(
+            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu"
+        )
+    return device
+
+
+class Trainer:
+    """Trains a network on a corpus's training part.
+
+    Args:
+        net: The parts, on their device.
+        train: Training sequences.
+        validation: Validation sequences, which alone choose the best state.
+        options: Explicit options.
+        folder: Where checkpoints go.
+        watcher: Who is told.
+    """
+
+    def __init__(
+        self,
+        net: VRNN,
+        train: Sequences,
+        validation: Sequences,
+        options: TrainingOptions,
+        folder: Path,
+        watcher: Watcher,
+    ) -> None:
+        assert options.batch_size and options.learning_rate and options.epochs, "options must be explicit"
+        self.net, self.options, self.folder, self.watcher = net, options, folder, watcher
+        self.train, self.validation = train, validation
+        self.batch_size, self.epochs = options.batch_size, options.epochs
+        self.device = next(net.parameters()).device
+        self.objective = Objective(net, options.program, options.elbo)
+        self.optimiser = torch.optim.Adam(net.parameters(), lr=options.learning_rate, fused=True)
+        self.progress = Progress()
+        self.best: dict[str, Tensor] | None = None
+        self._checkpointed_at = time.monotonic()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of the training part."""
+        return number_of_batches(self.train, self.batch_size)
+
+    def resume(self) -> None:
+        """Goes on from the folder's checkpoint.
+
+        Raises:
+            TrackingError: If it is missing, damaged or of another model.
+        """
+        self.best, self.progress = load_checkpoint(self.folder, self.net, self.optimiser)
+
+    def fit(self) -> bool:
+        """Trains until the epochs, the steps or the patience are used up, then takes the best state.
+
+        Returns:
+            False if Ctrl-C ended it before.
+
+        Raises:
+            NotFiniteError: If a loss or a gradient is not finite.
+        """
+        self._checkpointed_at = time.monotonic()
+        with Interruption() as interruption, pyro.validation_enabled(False):
+            while not self._over():
+                for batch in self._rest_of_epoch():
+                    self._step(batch)
+                    if interruption.asked or self._out_of_steps():
+                        break
+                    if time.monotonic() - self._checkpointed_at > CHECKPOINT_SECONDS:
+                        self._save()
+                if interruption.asked:
+                    break
+                self._end_epoch()
+            if interruption.asked and self.best is None:
+                self._validate()
+        self.progress.finished = not interruption.asked
+        self._save()
+        assert self.best is not None
+        self.net.load_state_dict(self.best)
+        return self.progress.finished
+
+    def seconds_per_epoch(self, probes: int = 3) -> float:
+        """How long an epoch will take, from a few batches whose gradients are thrown away."""
+        rates = []
+        with torch.random.fork_rng(), pyro.validation_enabled(False):
+            for i, batch in enumerate(batches(self.train, self.batch_size, shuffle=self.options.seed)):
+                if i > probes:
+                    break
+                start = time.perf_counter()
+                x, mask = batch.x.to(self.device), batch.mask.to(self.device)
+                self.objective(x, mask).backward()
+                next(self.net.parameters()).detach().sum().item()  # waits for the device
+                if i:  # the first is warming up
+                    rates.append((time.perf_counter() - start) / int(mask.sum()))
+        self.net.zero_grad()
+        frames = int(self.train.lengths.sum()) + int(self.validation.lengths.sum()) // 3
+        return frames * (sum(rates) / len(rates) if rates else float("nan"))
+
+    def _over(self) -> bool:
+        done = self.progress
+        stale = done.epoch - done.best_epoch >= self.options.patience
+        return done.finished or done.epoch >= self.epochs or stale or self._out_of_steps()
+
+    def _out_of_steps(self) -> bool:
+        return self.options.max_steps is not None and self.progress.step >= self.options.max_steps
+
+    def _rest_of_epoch(self) -> Iterator[Batch]:
+        """The batches of this epoch that are not done: their order depends on seed and epoch alone."""
+        shuffle = self.options.seed * 1_000_003 + self.progress.epoch
+        for i, batch in enumerate(batches(self.train, self.batch_size, shuffle=shuffle)):
+            if i >= self.progress.batch:
+                yield batch
+
+    def _step(self, batch: Batch) -> None:
+        start, random_state = time.perf_counter(), _random_state(self.device)
+        x, mask = batch.x.to(self.device), batch.mask.to(self.device)
+        frames = int(batch.mask.sum())
+        self.optimiser.zero_grad()
+        # Adam and the clip see nats per frame, so that both mean the same for short and long batches.
+        loss = self.objective(x, mask) / frames
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip)
+        bound, reconstruction, length = torch.stack([-loss.detach(), self.objective.reconstruction / frames, norm]).tolist()
+        if not torch.tensor([bound, length]).isfinite().all():
+            self._stop_at(x, mask, random_state, "loss" if bound != bound or abs(bound) == float("inf") else "gradient")
+        self.optimiser.step()
+        self.progress.step += 1
+        self.progress.batch += 1
+        metrics = {
+            "train/bound": bound,
+            "train/reconstruction": reconstruction,
+            "train/kl": reconstruction - bound,
+            "train/gradient_norm": length,
+            "train/frames_per_second": frames / (time.perf_counter() - start),
+        }
+        self.watcher.step(self.progress, metrics, frames)
+
+    def _validate(self) -> None:
+        validation = score(self.net, self.validation, estimators_for(self.net)[0], self.batch_size, Scale(self.train.frame))
+        improved = validation.per_sequence > self.progress.best
+        if improved or self.best is None:
+            self.progress.best, self.progress.best_epoch = validation.per_sequence, self.progress.epoch
+            self.best = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
+        self.watcher.epoch(self.progress, validation, improved)
+
+    def _end_epoch(self) -> None:
+        self.progress.epoch += 1
+        self.progress.batch = 0
+        self._validate()
+        self._save()
+
+    def _save(self) -> None:
+        save_checkpoint(self.folder, self.net, self.optimiser, self.best, self.progress)
+        self._checkpointed_at = time.monotonic()
+        self.watcher.checkpointed(self.progress)
+
+    def _stop_at(self, x: Tensor, mask: Tensor, random_state: Tensor, what: str) -> None:
+        """Replays the step to name what went wrong; its parameters are still those of the last good state."""
+        self.optimiser.zero_grad()
+        with torch.random.fork_rng():
+            _set_random_state(self.device, random_state)
+            where = culprit(self.net, x, mask)
+        self.optimiser.zero_grad()
+        _set_random_state(self.device, random_state)
+        self._save()
+        raise NotFiniteError(
+            f"step {self.progress.step + 1} (epoch {self.progress.epoch + 1}): the {what} is not finite, first in {where};"
+            f" the last good state is saved in {self.folder}. Try a smaller training.learning_rate or training.clip"
+        )
+
+
+def score(
+    net: VRNN, sequences: Sequences, estimator: str, batch_size: int, scale: Scale, *, particles: int = 40, seed: int = 0
+) -> Estimate:
+    """One estimate over a set of sequences, batches sorted by length."""
+    return estimate(net, batches(sequences, batch_size), estimator, particles=particles, scale=scale, seed=seed)
+
+
+def _random_state(device: torch.device) -> Tensor:
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+def _set_random_state(device: torch.device, state: Tensor) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)

@@ -1,0 +1,81 @@
+"""A trained model as a folder that loads anywhere: weights, configuration and what the data were."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from pyro_vrnn.errors import TrackingError
+from pyro_vrnn.model.network import VRNN
+from pyro_vrnn.model.variants import build
+from pyro_vrnn.training.config import Config, read
+from pyro_vrnn.training.files import write_whole
+from pyro_vrnn.training.objective import PROGRAMS
+
+WEIGHTS, CONFIG, DATA = "model.safetensors", "config.toml", "data.json"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model with all that is needed to use it.
+
+    Attributes:
+        net: The parts, in evaluation mode.
+        config: What it was trained with.
+        data: What its data were: ``mean`` and ``std`` of the standardisation, ``sample_rate``, ``frame``, ``lsb``,
+            ``checksum`` and counts.
+    """
+
+    net: VRNN
+    config: Config
+    data: dict[str, Any]
+
+    def programs(self, name: str = "sequence") -> tuple[torch.nn.Module, torch.nn.Module]:
+        """Pyro's model and guide over the network: the ``sequence`` or the ``markov`` program."""
+        module = PROGRAMS[name]
+        return module.Model(self.net), module.Guide(self.net)
+
+
+def save_model(folder: Path, net: VRNN, config: Config, data: dict[str, Any]) -> None:
+    """Writes the folder; each file is whole or not there.
+
+    Args:
+        folder: Where; made if it does not exist.
+        net: Its parameters.
+        config: An explicit configuration.
+        data: What the corpus says of itself.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    write_whole(folder / CONFIG, config.toml().encode())
+    write_whole(folder / DATA, json.dumps(data, indent=2).encode())
+    write_whole(folder / WEIGHTS, save(weights, {"format": "pt"}))
+
+
+def load_model(folder: Path) -> TrainedModel:
+    """Reads a folder that :func:`save_model` wrote. Nothing in it is executed.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        TrackingError: If a file is missing, damaged or does not fit the others.
+        ConfigurationError: If the configuration has no meaning for this version.
+    """
+    for name in (CONFIG, DATA, WEIGHTS):
+        if not (folder / name).is_file():
+            raise TrackingError(f"{folder}: no {name} there; expected a model folder with {CONFIG}, {DATA} and {WEIGHTS}")
+    config = read(folder / CONFIG)
+    try:
+        data = json.loads((folder / DATA).read_bytes())
+        with torch.random.fork_rng():
+            net = build(config.model, int(data["frame"]))
+        net.load_state_dict(load_file(folder / WEIGHTS))
+    except (SafetensorError, ValueError, KeyError, RuntimeError, OSError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TrackingError(f"{folder}: damaged, or not of this configuration ({first})") from None
+    return TrainedModel(net.eval(), config, data)
