@@ -1,0 +1,268 @@
+"""What ``fit`` does, in its order: read, build, train, score, keep."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from pyro_vrnn.commands import display
+from pyro_vrnn.data import Corpus, batches, load
+from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.inference.latents import LatentUse, latent_use
+from pyro_vrnn.inference.likelihood import ESTIMATORS, estimators_for
+from pyro_vrnn.inference.results import Estimate, Scale
+from pyro_vrnn.model.network import VRNN
+from pyro_vrnn.model.sizes import parameters_per_part
+from pyro_vrnn.model.variants import build
+from pyro_vrnn.tracking import (
+    DatasetRecord,
+    TrackedRun,
+    fetch,
+    find_run,
+    provenance,
+    tracking_uri,
+    ui_address,
+)
+from pyro_vrnn.training.checkpoint import Progress as Standing
+from pyro_vrnn.training.config import Config, read
+from pyro_vrnn.training.files import write_whole
+from pyro_vrnn.training.loop import Trainer, device_named, score
+from pyro_vrnn.training.saving import save_model
+
+#: What a resumed run may be given anew: how long and where it trains, not what it is.
+RESUMABLE = {"training.epochs", "training.max_steps", "training.patience", "training.device", "tracking.uri"}
+
+
+def run(
+    given: dict[str, dict[str, Any]], file: Path | None, settings: tuple[str, ...], resume: str | None
+) -> dict[str, Any]:
+    """Trains, scores and tracks one run, printing as it goes.
+
+    Args:
+        given: Options by room.
+        file: A stored configuration.
+        settings: ``room.name=value``.
+        resume: A run to go on with.
+
+    Returns:
+        What ``results.json`` holds.
+
+    Raises:
+        UserError: Anything a user can mend; nothing half-written is left.
+    """
+    out = display.console()
+    config = read(file, given, settings) if resume is None else _stored_config(resume, given, file, settings)
+    uri = tracking_uri(config.tracking.uri)
+    config = config.explicit(config.data.frame)
+    device = device_named(config.training.device)
+    out.print(f"device {_device(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}, seed {config.training.seed}")
+    corpus = _read(config, out)
+    for line in corpus.lines():
+        out.print(line)
+    torch.manual_seed(config.training.seed)
+    net = build(config.model, corpus.frame).to(device)
+    out.print(f"{config.model.variant} ({config.model.preset}), {display.parameters_line(parameters_per_part(net))}")
+    if resume is None:
+        tracked = _start(config, corpus, net, uri)
+    else:
+        tracked = TrackedRun.resume(resume, uri=uri)
+    with tracked:
+        return _train_and_score(config, corpus, net, tracked, out, resumed=resume is not None)
+
+
+def _train_and_score(
+    config: Config, corpus: Corpus, net: VRNN, tracked: TrackedRun, out: Console, *, resumed: bool
+) -> dict[str, Any]:
+    folder, bound = tracked.folder, ESTIMATORS[estimators_for(net)[0]].kind.value
+    watcher = _Watcher(tracked, bound, out)
+    trainer = Trainer(net, corpus.train, corpus.validation, config.training, folder / "checkpoint", watcher)
+    watcher.expect(trainer)
+    if resumed:
+        trainer.resume()
+        tracked.rewind(trainer.progress.step)
+        out.print(f"resuming {tracked.name} after step {trainer.progress.step}, epoch {trainer.progress.epoch}")
+    else:
+        write_whole(folder / "config.toml", config.toml().encode())
+        tracked.artifact(folder / "config.toml")
+    seconds = trainer.seconds_per_epoch()
+    left = max(trainer.epochs - trainer.progress.epoch, 0)
+    out.print(f"run {tracked.name}: {left} epochs of {trainer.steps_per_epoch} steps, about {display.duration(seconds * left)}")
+    started = time.monotonic()
+    with watcher.shown:
+        completed = trainer.fit()
+    done = trainer.progress
+    why = "ended by Ctrl-C (once more ends at once)" if not completed else f"ended after {done.epoch} epochs"
+    out.print(f"training {why}, {display.duration(time.monotonic() - started)}; scoring epoch {done.best_epoch}'s state")
+    estimates, use = _score(config, corpus, net)
+    results = display.as_json(
+        estimates,
+        run=tracked.id,
+        name=tracked.name,
+        variant=config.model.variant,
+        seed=config.training.seed,
+        completed=completed,
+        best_epoch=done.best_epoch,
+        best_validation=done.best,
+        steps=done.step,
+        parameters=parameters_per_part(net),
+        latents=None if use is None else use.metrics(),
+        data=corpus.describe(),
+    )
+    metrics = {f"test/{name}": value for e in estimates for name, value in e.metrics().items()}
+    metrics |= {} if use is None else {f"test/{name}": value for name, value in use.metrics().items()}
+    tracked.log(done.step, metrics)
+    tracked.checkpointed(done.step)
+    write_whole(folder / "results.json", json.dumps(results, indent=2).encode())
+    save_model(folder / "model", net, config, corpus.describe())
+    for path in (folder / "results.json", folder / "model", folder / "checkpoint"):
+        tracked.artifact(path)
+    _close(tracked, config, corpus, estimates, use, out)
+    if not completed:
+        tracked.finish("KILLED", "ended by Ctrl-C")
+    return results
+
+
+class _Watcher:
+    """Tells the display and the tracked run."""
+
+    def __init__(self, tracked: TrackedRun, mark: str, out: Console) -> None:
+        self.tracked, self.mark, self.out = tracked, mark, out
+
+    def expect(self, trainer: Trainer) -> None:
+        """Sets the bar's length."""
+        self.shown = display.FitDisplay(self.out, trainer.steps_per_epoch, trainer.epochs, self.mark)
+
+    def step(self, progress: Standing, metrics: dict[str, float], frames: int) -> None:
+        """After each optimiser step."""
+        self.tracked.log(progress.step, metrics)
+        self.shown.step(progress, metrics, frames)
+
+    def epoch(self, progress: Standing, validation: Estimate, improved: bool) -> None:
+        """After each epoch."""
+        metrics = {f"validation/{name}": value for name, value in validation.metrics().items()}
+        self.tracked.log(progress.step, {**metrics, "validation/best": progress.best, "epoch": progress.epoch})
+        self.shown.epoch(progress, validation, improved)
+
+    def checkpointed(self, progress: Standing) -> None:
+        """After each checkpoint."""
+        self.tracked.checkpointed(progress.step)
+
+
+def _score(config: Config, corpus: Corpus, net: VRNN) -> tuple[list[Estimate], LatentUse | None]:
+    """The test set, touched once."""
+    scale = Scale(corpus.frame, corpus.std_lsb)
+    size, training = config.training.batch_size or 1, config.training
+    estimates = [
+        score(net, corpus.test, name, size, scale, particles=config.evaluation.particles, seed=training.seed)
+        for name in [*estimators_for(net), "iid_gaussian"]
+    ]
+    use = latent_use(net, batches(corpus.test, size), seed=training.seed) if net.has_latents else None
+    return estimates, use
+
+
+def _close(
+    tracked: TrackedRun, config: Config, corpus: Corpus, estimates: list[Estimate], use: LatentUse | None, out: Console
+) -> None:
+    out.print(display.results_table(estimates, f"test set: {len(corpus.test)} sequences, standardised by the training set"))
+    if corpus.std_lsb is not None and not corpus.lossless:
+        out.print("bits are per 16-bit step of the decoded audio: the source was resampled, mixed or lossy")
+    if use is not None:
+        out.print(use.line())
+    out.print(f"run {tracked.name} ({tracked.id}), files in {tracked.folder}")
+    for words, line in (
+        ("score again", f"python cli.py evaluate {tracked.name} --estimator iwae --particles 1000"),
+        ("compare", f"python cli.py fit --variant {_another(config.model.variant)} {_data_arguments(config)}".rstrip()),
+        ("open the UI", f"python cli.py ui   then {ui_address(tracked.uri, tracked)}"),
+    ):
+        out.print(f"{words + ':':<12} {line}")
+
+
+def _another(variant: str) -> str:
+    return "rnn-gauss" if variant != "rnn-gauss" else "vrnn-gauss"
+
+
+def _data_arguments(config: Config) -> str:
+    data, default = config.data.model_dump(exclude_none=True), type(config.data)().model_dump(exclude_none=True)
+    changed = {name: value for name, value in data.items() if default.get(name) != value}
+    flags = {"source": "--data"}
+    words = []
+    for name, value in changed.items():
+        words.append(flags.get(name, "--" + name.replace("_", "-")))
+        words += [] if value is True else [f"'{value}'" if isinstance(value, str) and not value.isidentifier() else str(value)]
+    return " ".join(words)
+
+
+def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
+    described = corpus.describe()
+    name = Path(corpus.name).name or corpus.name
+    model = config.model
+    tags = {
+        "variant": model.variant,
+        "preset": model.preset,
+        "prior": model.prior or "none",
+        "guide": model.guide or "none",
+        "emission": model.emission or "",
+        "recurrence": model.recurrence,
+        "data": name,
+        "data.checksum": corpus.checksum,
+        "seed": str(config.training.seed),
+        **provenance(),
+    }
+    counts = {f"parameters.{part}": count for part, count in parameters_per_part(net).items()}
+    return TrackedRun.start(
+        uri=uri,
+        experiment=config.tracking.experiment,
+        name=config.tracking.name or f"{model.variant}-{name}-s{config.training.seed}-{time.strftime('%m%d-%H%M%S')}",
+        parameters={**config.flat(), **counts, "parameters.all": sum(counts.values())},
+        tags=tags,
+        dataset=DatasetRecord(
+            name=name,
+            source=str(Path(corpus.name).absolute()) if Path(corpus.name).exists() else corpus.name,
+            digest=corpus.checksum[:36],
+            context="training",
+            profile={key: value for key, value in described.items() if value is not None},
+        ),
+    )
+
+
+def _stored_config(
+    resume: str, given: Mapping[str, Mapping[str, Any]], file: Path | None, settings: tuple[str, ...]
+) -> Config:
+    """The configuration of a run to go on with, and the few options that may change on the way."""
+    named = {f"{room}.{name}" for room, options in given.items() for name in options}
+    named |= {setting.partition("=")[0].strip() for setting in settings}
+    if file is not None or not named <= RESUMABLE:
+        refused = "--config" if file is not None else sorted(named - RESUMABLE)[0]
+        raise ConfigurationError(
+            f"--resume {resume}: {refused} would make it another run; only {', '.join(sorted(RESUMABLE))} may change"
+        )
+    uri = tracking_uri(given.get("tracking", {}).get("uri"))
+    record = find_run(resume, uri=uri)
+    stored = read(fetch(record.id, "config.toml", uri=uri))
+    kept = stored.model_dump(exclude_none=True)
+    return read(None, {room: {**kept.get(room, {}), **given.get(room, {})} for room in {*kept, *given}}, settings)
+
+
+def _read(config: Config, out: Console) -> Corpus:
+    with Progress(console=out, disable=not out.is_terminal, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                if not out.is_terminal and total > 1 and "render" in what:
+                    out.print(what)
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        return load(config.data, seed=config.training.seed, progress=progress)
+
+
+def _device(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+

@@ -1,0 +1,63 @@
+"""The group of commands. A command's module is imported when that command is called."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from pyro_vrnn import __version__
+from pyro_vrnn.errors import UserError
+
+#: Each command's module and the line that ``--help`` shows for it.
+COMMANDS = {
+    "fit": ("fit", "Train a model and score it on the test set."),
+    "evaluate": ("evaluate", "Score a trained model."),
+    "data": ("data", "What there is to train on."),
+    "ui": ("ui", "Open the MLflow UI on the tracking store."),
+}
+
+
+class Lazy(click.Group):
+    """A group that knows its commands' names and help without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which people need them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        return import_module(f"pyro_vrnn.commands.{COMMANDS[cmd_name][0]}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pyro-vrnn")
+def commands() -> None:
+    """Variational recurrent neural networks for speech and handwriting, in Pyro."""
+
+
+def main() -> None:
+    """Runs a command. A user's mistake is one line on standard error and exit status 2."""
+    try:
+        sys.exit(commands(standalone_mode=False))
+    except UserError as error:
+        _end(str(error), 2)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        where = "" if not isinstance(error, click.UsageError) or error.ctx is None else f"{error.ctx.command_path}: "
+        _end(where + error.format_message(), 2)
+    except (click.Abort, KeyboardInterrupt):
+        _end("interrupted", 130)
+
+
+def _end(message: str, status: int) -> None:
+    click.echo(f"pyro-vrnn: {' '.join(message.split())}", err=True)
+    sys.exit(status)

@@ -1,0 +1,69 @@
+"""Options that name their place in the configuration."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def option(flag: str, place: str, help: str, **attributes: Any) -> Callable[[Function], Function]:
+    """A click option whose value goes to ``room.name`` of the configuration when it is given.
+
+    Args:
+        flag: As typed, e.g. ``--variant``.
+        place: ``room.name``.
+        help: One line.
+        attributes: Further attributes of the click option.
+    """
+    return click.option(flag, place.replace(".", "__"), help=help, default=None, **attributes)
+
+
+def flag(name: str, place: str, help: str) -> Callable[[Function], Function]:
+    """A switch for ``room.name``."""
+    return click.option(name, place.replace(".", "__"), help=help, is_flag=True, default=None)
+
+
+def by_room(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What was given, by room and name; takes those entries out of ``given``."""
+    rooms: dict[str, dict[str, Any]] = {}
+    for key in [key for key in given if "__" in key]:
+        value = given.pop(key)
+        if value is not None:
+            room, name = key.split("__")
+            rooms.setdefault(room, {})[name] = value
+    return rooms
+
+
+def data_options(function: Function) -> Function:
+    """The options of the data room, the same for every command that reads recordings."""
+    for decorate in reversed(
+        [
+            option("--data", "data.source", "Embedded set (see `data list`) or a folder of audio files.", metavar="D"),
+            option("--sample-rate", "data.sample_rate", "Expected rate in Hz; default: that of the files.", type=int),
+            flag("--resample", "data.resample", "Convert files of another rate."),
+            flag("--mix", "data.mix", "Mix several channels to one."),
+            option("--frame", "data.frame", "Samples a frame; default 200.", type=int),
+            option("--segment", "data.segment", "Cut clips into segments of this many seconds.", type=float),
+        ]
+    ):
+        function = decorate(function)
+    return function
+
+
+def split_options(function: Function) -> Function:
+    """The options that divide a source into training, validation and test part."""
+    for decorate in reversed(
+        [
+            option("--split", "data.split", "How parts are chosen.", type=click.Choice(["random", "speaker", "list"])),
+            option("--test-pattern", "data.test_pattern", "Files whose path matches are the test set.", metavar="RE"),
+            option("--speaker-pattern", "data.speaker_pattern", "Its first group is the speaker.", metavar="RE"),
+            option("--test-list", "data.test_list", "A text file that names the test files.", metavar="FILE"),
+        ]
+    ):
+        function = decorate(function)
+    return function
+
+
+tracking_uri = option("--tracking-uri", "tracking.uri", "MLflow store or server; default: mlruns/mlflow.db.", metavar="URI")

@@ -1,0 +1,79 @@
+"""What the latents carry."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import pyro
+import torch
+from torch import Tensor
+
+from pyro_vrnn.model.guides import PriorGuide
+from pyro_vrnn.model.network import VRNN
+from pyro_vrnn.model.rollout import infer
+
+#: A posterior has collapsed if its KL is below this many nats a frame and ...
+COLLAPSED_KL = 0.01
+#: ... drawing z from the prior costs less than this share of the bound.
+COLLAPSED_DROP = 0.001
+
+
+@dataclass(frozen=True)
+class LatentUse:
+    """How much of a bound its latents carry, in nats per frame.
+
+    Attributes:
+        kl: Mean KL(q || p): an upper bound on what z_t tells of x_t beyond the past.
+        bound: The bound.
+        bound_from_prior: The bound with every z_t drawn from the prior instead.
+    """
+
+    kl: float
+    bound: float
+    bound_from_prior: float
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the model has learnt to ignore its latents."""
+        drop = self.bound - self.bound_from_prior
+        return self.kl < COLLAPSED_KL and drop < COLLAPSED_DROP * abs(self.bound)
+
+    def line(self) -> str:
+        """One sentence for people."""
+        verdict = "the posterior has collapsed: z is ignored" if self.collapsed else "z is in use"
+        return (
+            f"{verdict} (KL {self.kl:.3g} nats a frame; the bound is {self.bound:.1f} nats a frame, "
+            f"{self.bound_from_prior:.1f} with z from the prior)"
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """Flat names and numbers, as they are tracked."""
+        return {f"latents_{name}": value for name, value in asdict(self).items()} | {
+            "latents_collapsed": float(self.collapsed)
+        }
+
+
+@torch.no_grad()
+def latent_use(net: VRNN, batches: Iterable[tuple[Tensor, Tensor, Tensor]], *, seed: int = 0) -> LatentUse:
+    """Measures :class:`LatentUse` on a data set, one draw a sequence.
+
+    Args:
+        net: A model with latents.
+        batches: ``(x, mask, indices)``.
+        seed: Of the noise, which leaves the caller's random state alone.
+    """
+    device = next(net.parameters()).device
+    kl = bound = from_prior = frames = 0.0
+    with torch.random.fork_rng(), pyro.validation_enabled(False):
+        torch.manual_seed(seed)
+        for x, mask, _ in batches:
+            x, mask = x.to(device), mask.to(device)
+            z, rollout = infer(net, x, mask, x.shape[:1])
+            weights = rollout.log_weights(z).sum().item()
+            reconstruction = rollout.log_emission.sum().item()
+            try:
+                kl_batch = rollout.kl.sum().item()
+            except NotImplementedError:
+                kl_batch = reconstruction - weights
+            kl, bound, frames = kl + kl_batch, bound + reconstruction - kl_batch, frames + mask.sum().item()
+            from_prior += infer(net, x, mask, x.shape[:1], guide=PriorGuide())[1].log_emission.sum().item()
+    return LatentUse(kl / frames, bound / frames, from_prior / frames)

@@ -1,0 +1,40 @@
+"""From a run or a folder to a model that can be used."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyro_vrnn.training.saving import TrainedModel
+
+
+def find_model(reference: str | Path, uri: str) -> Path:
+    """The model folder of a tracked run, or the folder itself.
+
+    Args:
+        reference: A run's id, unique prefix of that or name; or a folder.
+        uri: The tracking store.
+
+    Raises:
+        TrackingError: If there is no such run, or it has no model.
+    """
+    if Path(reference).is_dir():
+        return Path(reference)
+    from pyro_vrnn.tracking import fetch
+
+    return fetch(str(reference), "model", uri=uri)
+
+
+def load(reference: str | Path, *, tracking_uri: str | None = None) -> "TrainedModel":
+    """A trained model with its configuration and what its data were.
+
+    Args:
+        reference: A run's id, unique prefix of that or name; or a model folder.
+        tracking_uri: The store; None: MLFLOW_TRACKING_URI or the embedded one under the working directory.
+
+    Raises:
+        TrackingError: If it cannot be found or is damaged.
+    """
+    from pyro_vrnn import tracking
+    from pyro_vrnn.training.saving import load_model
+
+    return load_model(find_model(reference, tracking.tracking_uri(tracking_uri)))
