@@ -59,11 +59,10 @@ def culprit(net: VRNN, x: Tensor, mask: Tensor) -> str:
 
 
 def _bad_steps(value: Tensor, mask: Tensor | None) -> list[int]:
-    if value.ndim == 3:
-        value = value.sum(-1) if value.isfinite().all() else torch.where(value.isfinite().all(-1), 0.0, float("nan"))
+    """Time steps at which a value ``(B, T)`` or ``(B, T, D)`` is not finite in a valid frame."""
     bad = ~value.isfinite()
-    if mask is not None:
-        bad = bad & mask
+    bad = bad.any(-1) if bad.ndim == 3 else bad
+    bad = bad if mask is None else bad & mask
     return bad.any(0).nonzero().flatten().tolist()
 
 

@@ -117,6 +117,8 @@ class Trainer:
             NotFiniteError: If a loss or a gradient is not finite.
         """
         self._checkpointed_at = time.monotonic()
+        if self.progress.step == 0:
+            torch.manual_seed(self.options.seed)  # also of every CUDA device; a resumed run has its state back
         with Interruption() as interruption, pyro.validation_enabled(False):
             while not self._over():
                 for batch in self._rest_of_epoch():

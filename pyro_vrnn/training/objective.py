@@ -14,9 +14,16 @@ PROGRAMS = {"sequence": sequence, "markov": markov}
 
 
 class _KeepsReconstruction:
-    """Remembers the log-likelihood part of the last bound."""
+    """Remembers the log-likelihood part of the last bound, and leaves it to the loop to see what is not finite.
+
+    Every guide here is reparameterised, so Pyro's surrogate is the negative bound itself.
+    """
 
     reconstruction: Tensor
+
+    def differentiable_loss(self, model: nn.Module, guide: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+        ((model_trace, guide_trace),) = self._get_traces(model, guide, args, kwargs)  # type: ignore[attr-defined]
+        return self._differentiable_loss_particle(model_trace, guide_trace)[1]
 
     def _differentiable_loss_particle(self, model_trace: Trace, guide_trace: Trace) -> Any:
         observed = [site["log_prob_sum"] for site in model_trace.nodes.values() if _is_observation(site)]
