@@ -1,5 +1,6 @@
 """``fit``: data in, a trained model, its test likelihoods and a tracked run out."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,4 +43,7 @@ def command(config: Path | None, settings: tuple[str, ...], resume: str | None, 
     """
     from pyro_vrnn.commands import fitting
 
-    fitting.run(by_room(given), config, settings, resume)
+    try:
+        fitting.run(by_room(given), config, settings, resume)
+    except fitting.Interrupted:
+        sys.exit(130)

@@ -34,6 +34,10 @@ from pyro_vrnn.training.files import write_whole
 from pyro_vrnn.training.loop import Trainer, device_named, score
 from pyro_vrnn.training.saving import save_model
 
+class Interrupted(Exception):
+    """Ctrl-C ended the training; everything was scored and kept."""
+
+
 #: What a resumed run may be given anew: how long and where it trains, not what it is.
 RESUMABLE = {"training.epochs", "training.max_steps", "training.patience", "training.device", "tracking.uri"}
 
@@ -89,7 +93,7 @@ def _train_and_score(
     else:
         write_whole(folder / "config.toml", config.toml().encode())
         tracked.artifact(folder / "config.toml")
-    seconds = trainer.seconds_per_epoch()
+    begun, seconds = trainer.progress.step, trainer.seconds_per_epoch()
     left = max(trainer.epochs - trainer.progress.epoch, 0)
     out.print(f"run {tracked.name}: {left} epochs of {trainer.steps_per_epoch} steps, about {display.duration(seconds * left)}")
     started = time.monotonic()
@@ -115,8 +119,9 @@ def _train_and_score(
     )
     metrics = {f"test/{name}": value for e in estimates for name, value in e.metrics().items()}
     metrics |= {} if use is None else {f"test/{name}": value for name, value in use.metrics().items()}
-    tracked.log(done.step, metrics)
-    tracked.checkpointed(done.step)
+    if done.step > begun or "test/iid_gaussian" not in find_run(tracked.id, uri=tracked.uri).metrics:
+        tracked.log(done.step, metrics)  # the store would keep a second point for a step that is scored again
+        tracked.checkpointed(done.step)
     write_whole(folder / "results.json", json.dumps(results, indent=2).encode())
     save_model(folder / "model", net, config, corpus.describe())
     for path in (folder / "results.json", folder / "model", folder / "checkpoint"):
@@ -124,6 +129,7 @@ def _train_and_score(
     _close(tracked, config, corpus, estimates, use, out)
     if not completed:
         tracked.finish("KILLED", "ended by Ctrl-C")
+        raise Interrupted
     return results
 
 

@@ -154,6 +154,7 @@ class Estimator:
     latents: bool | None
 
 
+#: Estimators by name, as ``--estimator`` takes them.
 ESTIMATORS: dict[str, Estimator] = {
     "exact": Estimator(Kind.EXACT, lambda net, x, mask, k: exact(net, x, mask), particles=False, latents=False),
     "elbo": Estimator(Kind.BOUND, lambda net, x, mask, k: elbo(net, x, mask), particles=False, latents=True),

@@ -1,6 +1,8 @@
 """What the two Pyro programs share: the network they run, and the shape of what they are given."""
 
 import itertools
+import weakref
+from typing import Any
 
 import torch
 from pyro.nn import PyroModule
@@ -9,6 +11,14 @@ from torch import Tensor
 from pyro_vrnn.model.network import VRNN
 
 _numbers = itertools.count()
+# Kept beside the networks, not on them: a copy, or one that was unpickled, must not bring another's name along.
+_names: weakref.WeakKeyDictionary[VRNN, str] = weakref.WeakKeyDictionary()
+
+
+def _name(net: VRNN) -> str:
+    if net not in _names:
+        _names[net] = f"vrnn{next(_numbers)}"
+    return _names[net]
 
 
 class Program(PyroModule):
@@ -24,10 +34,12 @@ class Program(PyroModule):
     """
 
     def __init__(self, net: VRNN, *, store: bool = True) -> None:
-        if not hasattr(net, "pyro_name"):
-            net.pyro_name = f"vrnn{next(_numbers)}"  # type: ignore[assignment]
-        super().__init__(name=net.pyro_name)  # type: ignore[arg-type]
+        super().__init__(name=_name(net))
         self.net, self.store = net, store
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._pyro_name = _name(self.__dict__["_modules"]["net"])
 
     @property
     def parts(self) -> VRNN:

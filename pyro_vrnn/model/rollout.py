@@ -35,10 +35,15 @@ class Rollout:
             self.q = q
         self._made_with = _versions(net)
 
+    @property
+    def is_current(self) -> bool:
+        """Whether parameters and grad mode are what they were when it was made."""
+        return self._made_with == _versions(self.net)
+
     def belongs_to(self, net: VRNN, x: Tensor | None, mask: Tensor) -> bool:
-        """Whether it is what running this net on this very x would give now (parameters and grad mode unchanged)."""
-        same_x = x is None or x is self.x
-        return net is self.net and same_x and mask is self.mask and self._made_with == _versions(net)
+        """Whether it is what running this net on this very x would give now."""
+        same_mask = mask is self.mask or torch.equal(mask, self.mask)  # made anew at each call where none is given
+        return net is self.net and x is self.x and same_mask and self.is_current
 
     @cached_property
     def p(self) -> Distribution:
@@ -51,7 +56,10 @@ class Rollout:
         """The guide's density, batch ``(*K, B, T)`` and event ``(Z,)``."""
         assert self.net.guide is not None
         h = None if self.net.recurrence.reads_z else self.states.h
-        prepared = self.net.guide.prepare(self.net.phi_x(self.x), self.mask, h)
+        features_x = self.net.phi_x(self.x)
+        if h is not None:
+            features_x = features_x.expand(*h.shape[:-1], -1)
+        prepared = self.net.guide.prepare(features_x, self.mask, h)
         return self.net.guide(prepared, self.states, lambda: self.p)
 
     @cached_property
@@ -71,9 +79,13 @@ class Rollout:
         Raises:
             NotImplementedError: If the two families have no closed form.
         """
+        return self.kl_to(self.p)
+
+    def kl_to(self, p: Distribution) -> Tensor:
+        """As :attr:`kl`, to a prior that another rollout of the same z gave."""
         if isinstance(self.q, PerStep):
             raise NotImplementedError
-        return self._valid(kl_divergence(self.q, self.p))
+        return self._valid(kl_divergence(self.q, p))
 
     def log_prior(self, z: Tensor) -> Tensor:
         """log p(z_t | x_<t, z_<t) in nats, ``(*K, B, T)``; 0 in the padding."""
@@ -151,7 +163,9 @@ def _infer_at_once(
 ) -> tuple[Tensor, Rollout]:
     """A guide that reads no past of z (STORN) is drawn from for all steps at once."""
     state = net.initial_state(batch_shape) if state is None else state
-    prepared = guide.prepare(net.phi_x(x), mask)
+    features_x = net.phi_x(x)
+    h = net.h_without_z(features_x, state)
+    prepared = guide.prepare(features_x if h is None else features_x.expand(*h.shape[:-1], -1), mask, h)
     q = guide(prepared, state, partial(_prior, net, state)).expand((*batch_shape, x.shape[-2]))
     z = q.rsample()
     rollout = follow(net, x, mask, z, state)

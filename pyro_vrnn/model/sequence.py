@@ -6,6 +6,7 @@ computes prior, KL and emission for all steps at once. It equals the markov prog
 """
 
 import re
+import weakref
 from typing import Any
 
 import pyro
@@ -16,6 +17,7 @@ from pyro.poutine.replay_messenger import ReplayMessenger
 from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.kl import register_kl
+from torch.utils.weak import WeakIdKeyDictionary
 
 from pyro_vrnn.model.guides import PriorGuide
 from pyro_vrnn.model.network import VRNN
@@ -23,6 +25,9 @@ from pyro_vrnn.model.program import Program
 from pyro_vrnn.model.rollout import Rollout, follow, generate, infer
 
 _STEP_SITE = re.compile(r"[xz]_\d+")
+# The rollout of each z that a guide drew, for as long as that guide's trace lives. Were it an attribute of z, a graph
+# that saves z would keep itself alive through autograd, where Python's collector cannot see.
+_drawn = WeakIdKeyDictionary()
 
 
 class Model(Program):
@@ -99,8 +104,11 @@ class _Run:
 
     def of(self, z: Tensor) -> Rollout:
         """The rollout of this very z; a new one for a z that came from elsewhere."""
-        if self.rollout is None or not _same(z, self.z):
-            offered = getattr(z, "_rollout", None)
+        if self.rollout is not None and _same(z, self.z):
+            if not self.rollout.is_current:  # drawn without gradients, scored with them
+                self.keep(z, follow(self.net, self.rollout.x, self.mask, z))
+        else:
+            offered = _drawn[z]() if z in _drawn else None
             if offered is not None and offered.belongs_to(self.net, self.x, self.mask):
                 self.keep(z, offered)
             elif self.x is not None:
@@ -140,6 +148,11 @@ class _Path(TorchDistribution):
         """The same sequences, more often; what is drawn or computed is shared with the copy."""
         return type(self)(self.run, batch_shape)
 
+    def _total(self, per_step: Tensor) -> Tensor:
+        """The sum over steps, ``(*K, B)``: also of steps that no particle tells apart, e.g. where all latents are given."""
+        total = per_step.sum(-1)
+        return total.expand(torch.broadcast_shapes(total.shape, self.batch_shape))
+
 
 class PriorPath(_Path):
     r""":math:`\prod_t p(z_t \mid x_{<t}, z_{<t})`; drawn with x given, or jointly with x where there is none."""
@@ -155,7 +168,7 @@ class PriorPath(_Path):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density in nats, ``(*K, B)``."""
-        return self.run.of(z).log_prior(z).sum(-1)
+        return self._total(self.run.of(z).log_prior(z))
 
 
 class GuidePath(_Path):
@@ -168,12 +181,12 @@ class GuidePath(_Path):
         run = self.run
         assert run.x is not None
         z, rollout = infer(run.net, run.x, run.mask, (*sample_shape, *self.batch_shape))
-        z._rollout = rollout  # type: ignore[attr-defined]
+        _drawn[z] = weakref.ref(rollout)
         return run.keep(z, rollout)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density in nats, ``(*K, B)``."""
-        return self.run.of(z).log_guide(z).sum(-1)
+        return self._total(self.run.of(z).log_guide(z))
 
 
 class EmissionPath(_Path):
@@ -200,15 +213,16 @@ class EmissionPath(_Path):
         rollout = self.run.rollout
         assert rollout is not None
         if x is rollout.x:
-            return rollout.log_emission.sum(-1)
-        return rollout.emission.log_prob(x).masked_fill(~self.run.mask, 0.0).sum(-1)
+            return self._total(rollout.log_emission)
+        return self._total(rollout.emission.log_prob(x).masked_fill(~self.run.mask, 0.0))
 
 
 @register_kl(GuidePath, PriorPath)
 def _kl_along_the_drawn_path(q: GuidePath, p: PriorPath) -> Tensor:
-    if q.run.rollout is None or q.run.rollout is not p.run.rollout:
-        raise NotImplementedError
-    return q.run.rollout.kl.sum(-1)
+    assert q.run.rollout is not None and p.run.rollout is not None
+    if q.run.rollout is p.run.rollout:
+        return q.run.rollout.kl.sum(-1)
+    return q.run.rollout.kl_to(p.run.rollout.p).sum(-1)
 
 
 def _same(a: Tensor, b: Tensor | None) -> bool:

@@ -25,7 +25,6 @@ class Progress:
         step: Optimiser steps done.
         best: Best validation bound, nats per sequence; -inf before the first.
         best_epoch: The epoch that it came from.
-        finished: Whether training has ended by itself.
     """
 
     epoch: int = 0
@@ -33,7 +32,6 @@ class Progress:
     step: int = 0
     best: float = float("-inf")
     best_epoch: int = 0
-    finished: bool = False
 
 
 def save_checkpoint(

@@ -18,7 +18,7 @@ def culprit(net: VRNN, x: Tensor, mask: Tensor) -> str:
         mask: True for frames, ``(B, T)``.
 
     Returns:
-        One phrase: the part, the time step and what was not finite.
+        One phrase that names the part, the time step and what was not finite.
     """
     for name, parameter in net.named_parameters():
         if not parameter.isfinite().all():

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Interruption:
-    """While it is entered, the first Ctrl-C sets :attr:`asked` and the second raises KeyboardInterrupt."""
+    """While it is entered, the first Ctrl-C sets ``asked`` and the second raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.asked = False

@@ -132,11 +132,10 @@ class Trainer:
                 self._end_epoch()
             if interruption.asked and self.best is None:
                 self._validate()
-        self.progress.finished = not interruption.asked
         self._save()
         assert self.best is not None
         self.net.load_state_dict(self.best)
-        return self.progress.finished
+        return not interruption.asked
 
     def seconds_per_epoch(self, probes: int = 3) -> float:
         """How long an epoch will take, from a few batches whose gradients are thrown away."""
@@ -158,7 +157,7 @@ class Trainer:
     def _over(self) -> bool:
         done = self.progress
         stale = done.epoch - done.best_epoch >= self.options.patience
-        return done.finished or done.epoch >= self.epochs or stale or self._out_of_steps()
+        return done.epoch >= self.epochs or stale or self._out_of_steps()
 
     def _out_of_steps(self) -> bool:
         return self.options.max_steps is not None and self.progress.step >= self.options.max_steps

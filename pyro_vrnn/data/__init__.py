@@ -1,0 +1,45 @@
+"""Recordings: readers, splits, standardised frames and padded batches. Knows no model.
+
+`load(DataOptions(source="recordings"), seed=0)` gives a `Corpus`; `batches(corpus.train, 32, shuffle=0)` its batches.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .batches import Batch, batches, number_of_batches
+from .options import EMBEDDED, DataOptions
+
+if TYPE_CHECKING:
+    from .corpus import Corpus, load, read
+    from .recordings import Skipped
+    from .sequences import Normaliser, Sequences
+
+__all__ = [
+    "EMBEDDED",
+    "Batch",
+    "Corpus",
+    "DataOptions",
+    "Normaliser",
+    "Sequences",
+    "Skipped",
+    "batches",
+    "load",
+    "number_of_batches",
+    "read",
+]
+
+# Loaded on first use: they bring NumPy and libsndfile, which `--help` and the options do not need.
+_LAZY = {
+    "Corpus": "corpus",
+    "load": "corpus",
+    "read": "corpus",
+    "Skipped": "recordings",
+    "Normaliser": "sequences",
+    "Sequences": "sequences",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LAZY[name]}", __name__), name)

@@ -1,0 +1,154 @@
+"""One audio file: what its header announces, and its samples as one channel at one rate."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+import soxr
+
+from .sequences import INT16_STEP
+
+SUFFIXES = frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".nist"})
+FORMATS = "WAV, FLAC, OGG, MP3 or NIST SPHERE"
+
+BLOCK = 1 << 20  # samples of a channel read at once
+STREAMED = 0x7FFFF000  # sizes from here on stand for "unknown" in the headers of WAV files written to a pipe
+
+_INTEGERS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+_FLOATS = {"FLOAT", "DOUBLE"}
+
+
+class UnusableError(Exception):
+    """A file that has to be left out; the message is the reason."""
+
+
+class Grid(NamedTuple):
+    """What the samples of a file are.
+
+    Attributes:
+        lsb: Amplitude of one step of the file's integers; None for floats; 2**-15 for lossy formats, which are
+            rounded to 16 bits.
+        lossless: Whether the stored samples are exactly the file's integers. 32-bit ones are not: they are stored and
+            scored in float32.
+        dtype: How samples are stored: int16, or float32 amplitudes (which hold 24-bit integers exactly).
+    """
+
+    lsb: float | None
+    lossless: bool
+    dtype: type[np.int16] | type[np.float32]
+
+
+class Header(NamedTuple):
+    """What a file announces: its rate in Hz, channels, samples a channel, and the grid of its samples."""
+
+    rate: int
+    channels: int
+    samples: int
+    grid: Grid
+
+
+def probe(path: Path) -> Header:
+    """Read the header of an audio file.
+
+    Raises:
+        UnusableError: The file is empty, truncated, unreadable or not audio.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise UnusableError(f"cannot be read: {error.strerror}") from None
+    if not head:
+        raise UnusableError("the file is empty")
+    try:
+        with soundfile.SoundFile(path) as sound:
+            _check_complete(head, size, sound)
+            return Header(sound.samplerate, sound.channels, sound.frames, _grid(sound.subtype))
+    except soundfile.LibsndfileError as error:
+        if b"shorten" in head:
+            raise UnusableError("shorten-compressed SPHERE; decompress it with sph2pipe") from None
+        raise UnusableError(f"not readable as audio{_detail(error)}") from None
+
+
+def decode(path: Path, header: Header, *, rate: int) -> np.ndarray:
+    """All samples of a file as one channel at a rate: shape `(n,)`, int16 or float32 amplitudes.
+
+    Several channels are averaged, and another rate is converted with soxr; both give amplitudes that are rounded again
+    where the file's own samples have at most 16 bits.
+
+    Args:
+        path: The file.
+        header: What `probe` found.
+        rate: The wanted rate in Hz.
+
+    Raises:
+        UnusableError: The file ends early, is corrupt or holds values that are not finite.
+    """
+    converted = header.channels > 1 or header.rate != rate
+    exact = header.grid.lossless and not converted
+    resampler = soxr.ResampleStream(header.rate, rate, 1, dtype="float32") if header.rate != rate else None
+    pieces: list[np.ndarray] = []
+    # libsndfile decodes OGG straight to int16 without saturating: loud passages would wrap around.
+    for block in _blocks(path, header, dtype="int16" if exact and header.grid.dtype is np.int16 else "float32"):
+        if block.dtype == np.float32 and not np.isfinite(block).all():
+            raise UnusableError("holds values that are not finite")
+        piece = block[:, 0] if header.channels == 1 else block.mean(axis=1, dtype=np.float32)
+        if resampler is not None:
+            piece = resampler.resample_chunk(np.ascontiguousarray(piece))
+        pieces.append(_stored(piece, header.grid))
+    if resampler is not None:
+        pieces.append(_stored(resampler.resample_chunk(np.zeros(0, np.float32), last=True), header.grid))
+    return pieces[0] if len(pieces) == 1 else np.concatenate([np.zeros(0, header.grid.dtype), *pieces])
+
+
+def _blocks(path: Path, header: Header, *, dtype: str) -> Iterator[np.ndarray]:
+    """Blocks of shape `(n, channels)`. Samples are counted: a truncated MP3 ends early without any error."""
+    seen = 0
+    try:
+        with soundfile.SoundFile(path) as sound:
+            while len(block := sound.read(BLOCK, dtype=dtype, always_2d=True)):
+                seen += len(block)
+                yield block
+    except soundfile.LibsndfileError as error:
+        raise UnusableError(f"corrupt after {seen} of {header.samples} samples{_detail(error)}") from None
+    if seen < header.samples:
+        raise UnusableError(f"truncated: {seen} of {header.samples} samples are there")
+
+
+def _stored(piece: np.ndarray, grid: Grid) -> np.ndarray:
+    if piece.dtype == grid.dtype:
+        return piece
+    return np.clip(np.rint(piece / INT16_STEP), -(2**15), 2**15 - 1).astype(np.int16)
+
+
+def _grid(subtype: str) -> Grid:
+    if subtype in _INTEGERS:
+        bits = _INTEGERS[subtype]
+        return Grid(2.0 ** (1 - bits), bits <= 24, np.int16 if bits <= 16 else np.float32)
+    if subtype in _FLOATS:
+        return Grid(None, False, np.float32)
+    return Grid(INT16_STEP, False, np.int16)
+
+
+def _check_complete(head: bytes, size: int, sound: soundfile.SoundFile) -> None:
+    """Compare with what the header promises: libsndfile quietly announces what is there instead."""
+    if head.startswith(b"NIST"):
+        count = re.search(rb"sample_count -i (\d+)", head)
+        if count and sound.frames < int(count[1]):
+            raise UnusableError(f"truncated: {sound.frames} of {int(count[1])} samples are there")
+    elif head.startswith(b"RIFF") and size < int.from_bytes(head[4:8], "little") + 8:
+        # The outer size may also just be written wrongly: what counts is the size of the samples.
+        data = re.search(r"data : (\d+) \(should be (\d+)\)", sound.extra_info)
+        if data and int(data[2]) < int(data[1]) < STREAMED:
+            raise UnusableError(f"truncated: {data[2]} of {data[1]} bytes of samples are there")
+
+
+def _detail(error: soundfile.LibsndfileError) -> str:
+    # 7 says "File does not exist or is not a regular file (possibly a pipe?)" of every MP3 without a frame.
+    text = "" if error.code == 7 else error.error_string.strip().rstrip(".")
+    return f" ({text})" if text else ""

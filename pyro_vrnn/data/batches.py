@@ -1,0 +1,81 @@
+"""Padded batches of sequences. NumPy and torch are loaded when the first batch is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from .sequences import Sequences
+
+# Shuffled sequences are sorted by length within pools of so many batches. In a corpus of a few batches that alone
+# would put the same sequences together in every epoch; lengths that vary by a tenth while sorting mend it, for 2 to 3 %
+# of padding.
+POOL = 32
+JITTER = 0.1
+
+
+class Batch(NamedTuple):
+    """Some sequences, side by side.
+
+    Attributes:
+        x: Standardised frames, float32, shape `(B, T, frame)`; zeros where there is no frame.
+        mask: Where there is a frame, bool, shape `(B, T)`.
+        indices: Which sequences these are: positions in their `Sequences`, int64, shape `(B,)`.
+    """
+
+    x: Tensor
+    mask: Tensor
+    indices: Tensor
+
+
+def number_of_batches(sequences: Sequences, batch_size: int) -> int:
+    """How many batches `batches` yields: only the smallest remainder makes one that is not full."""
+    return -(-len(sequences) // batch_size)
+
+
+def batches(sequences: Sequences, batch_size: int, *, shuffle: int | None = None) -> Iterator[Batch]:
+    """Every sequence exactly once, in batches of similar lengths.
+
+    Args:
+        sequences: What is batched.
+        batch_size: Sequences a batch; one batch may have fewer.
+        shuffle: None: sorted by length. A seed: shuffled, the same for the same seed and lengths.
+    """
+    return (collate(sequences, chosen) for chosen in plan(sequences.lengths, batch_size, shuffle=shuffle))
+
+
+def plan(lengths: np.ndarray, batch_size: int, *, shuffle: int | None = None) -> list[np.ndarray]:
+    """Which sequences make each batch: positions in `lengths`, in the order of `batches`."""
+    import numpy as np
+
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; at least 1 is needed")
+    if shuffle is None:
+        order = np.argsort(lengths, kind="stable")
+        return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    generator = np.random.default_rng(shuffle)
+    order = generator.permutation(len(lengths))
+    jittered = lengths * (1 + JITTER * generator.random(len(lengths)))
+    planned = []
+    for start in range(0, len(order), POOL * batch_size):
+        members = order[start : start + POOL * batch_size]
+        members = members[np.argsort(jittered[members], kind="stable")]
+        planned += [members[first : first + batch_size] for first in range(0, len(members), batch_size)]
+    return [planned[k] for k in generator.permutation(len(planned))]
+
+
+def collate(sequences: Sequences, indices: np.ndarray) -> Batch:
+    """The batch of the sequences at these positions, in this order."""
+    import numpy as np
+    import torch
+
+    lengths = sequences.lengths[indices]
+    x = np.zeros((len(indices), int(lengths.max()), sequences.frame), dtype=np.float32)
+    for row, index in enumerate(indices):
+        x[row, : lengths[row]] = sequences[int(index)]
+    mask = np.arange(x.shape[1]) < lengths[:, None]
+    return Batch(torch.from_numpy(x), torch.from_numpy(mask), torch.from_numpy(np.array(indices, dtype=np.int64)))

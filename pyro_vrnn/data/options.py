@@ -1,0 +1,70 @@
+"""What a user chooses about recordings. Importing it loads neither NumPy nor an audio library."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+EMBEDDED: dict[str, str] = {
+    "demo-speech": "16 minutes of English sentences read by 24 synthetic voices, 16 kHz (eSpeak NG: extra `speech`)",
+}
+"""Names that `source` knows without a folder, each with a line for people."""
+
+
+class DataOptions(BaseModel):
+    """Which recordings are read, how they are cut into frames, and how they are split."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = Field(
+        default="demo-speech",
+        description="An embedded set's name, or a folder of audio files (WAV, FLAC, OGG, MP3, NIST SPHERE), "
+        "searched recursively.",
+    )
+    frame: int = Field(default=200, ge=1, description="Samples a frame.")
+    sample_rate: int | None = Field(
+        default=None, gt=0, description="Expected rate in Hz. None: the rate of the files, which must agree."
+    )
+    resample: bool = Field(
+        default=False,
+        description="Convert files of another rate to `sample_rate` or, without one, to the most common rate.",
+    )
+    mix: bool = Field(default=False, description="Average the channels of files that have several.")
+    segment: float | None = Field(
+        default=None,
+        gt=0,
+        description="Cut clips into segments of this many seconds, rounded to whole frames; what is left at a clip's "
+        "end is dropped. None: whole clips, of different lengths.",
+    )
+    split: Literal["random", "speaker", "list"] = Field(
+        default="random",
+        description="How parts are chosen: files at random, speakers at random (none is on two sides), or test files "
+        "from `test_list`.",
+    )
+    test_pattern: str | None = Field(
+        default=None,
+        description="A regular expression, searched in each path relative to `source`: files that match are the test "
+        "set, and `split` divides the others into training and validation.",
+    )
+    speaker_pattern: str | None = Field(
+        default=None,
+        description="A regular expression, searched in each path relative to `source`: its first group is the "
+        "speaker. Needed by split 'speaker'; embedded sets know theirs.",
+    )
+    test_list: str | None = Field(
+        default=None,
+        description="A text file whose lines are the test files' paths relative to `source`. Needed by split 'list'.",
+    )
+    validation: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Fraction of files (split 'speaker': of speakers) in the validation part; of those outside the "
+        "test set where `test_pattern` or `test_list` names it.",
+    )
+    test: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Fraction of files (split 'speaker': of speakers) in the test part, unless `test_pattern` or "
+        "`test_list` names it.",
+    )

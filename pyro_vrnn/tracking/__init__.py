@@ -1,0 +1,29 @@
+"""Runs, their metric histories and their artifacts, kept by MLflow: the one room that knows it.
+
+MLflow is imported when a store is first opened, not with this package.
+"""
+
+from pyro_vrnn.tracking.provenance import provenance
+from pyro_vrnn.tracking.records import RunRecord, deliver_run, fetch, find_run, find_runs, log_results
+from pyro_vrnn.tracking.run import DatasetRecord, TrackedRun
+from pyro_vrnn.tracking.signals import Terminated
+from pyro_vrnn.tracking.store import DEFAULT_URI, tracking_uri
+from pyro_vrnn.tracking.ui import serve_ui, ui_address, ui_command
+
+__all__ = [
+    "DEFAULT_URI",
+    "DatasetRecord",
+    "RunRecord",
+    "Terminated",
+    "TrackedRun",
+    "deliver_run",
+    "fetch",
+    "find_run",
+    "find_runs",
+    "log_results",
+    "provenance",
+    "serve_ui",
+    "tracking_uri",
+    "ui_address",
+    "ui_command",
+]

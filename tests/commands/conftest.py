@@ -1,0 +1,74 @@
+"""Runs commands as a shell would, in a folder of their own."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from pyro_vrnn.commands.main import main
+
+CLI = Path(__file__).parents[2] / "cli.py"
+TINY = ["h=8", "z=2", "depth=1", *(f"{part}_width=6" for part in ("phi_x", "phi_z", "guide", "prior", "emission"))]
+SMALL = [word for value in TINY for word in ("--set", f"model.{value}")]
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(capsys, monkeypatch, tmp_path) -> Callable[..., Ended]:
+    """Calls a command in this process, in ``tmp_path``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    torch.set_default_dtype(torch.float32)
+
+    def call(*arguments: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["pyro-vrnn", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as error:
+            status = error.code or 0
+        return Ended(status, *capsys.readouterr())
+
+    return call
+
+
+def shell(folder: Path, *arguments: str | Path) -> subprocess.Popen:
+    """Starts ``python cli.py ...`` in a folder."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    command = [sys.executable, str(CLI), *map(str, arguments)]
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    # Whoever reads its lines must not wait for ever for one that does not come.
+    watchdog = threading.Timer(120, process.kill)
+    watchdog.daemon = True
+    watchdog.start()
+    return process
+
+
+def record(folder: Path, count: int = 40, *, rate: int = 8000, seed: int = 0, names: Sequence[str] = ()) -> Path:
+    """A folder of short recordings: tones with noise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(seed)
+    for i in range(count):
+        n = int(generator.integers(500, 1800))
+        tone = 0.3 * np.sin(np.arange(n) * generator.uniform(0.01, 0.2)) + 0.01 * generator.normal(size=n)
+        soundfile.write(folder / (names[i] if names else f"{i:03d}.wav"), tone, rate)
+    return folder
