@@ -45,7 +45,7 @@ def data_options(function: Function) -> Function:
             flag("--resample", "data.resample", "Convert files of another rate."),
             flag("--mix", "data.mix", "Mix several channels to one."),
             option("--frame", "data.frame", "Samples a frame; default 200.", type=int),
-            option("--segment", "data.segment", "Cut clips into segments of this many seconds.", type=float),
+            option("--segment", "data.segment", "Cut clips into segments of this many seconds; 0: whole clips.", type=float),
         ]
     ):
         function = decorate(function)

@@ -199,7 +199,11 @@ def _resolve(options: DataOptions, progress: Progress | None) -> DataOptions:
         return options
     from . import demo
 
-    options = options.model_copy(update={"speaker_pattern": options.speaker_pattern or demo.SPEAKER_PATTERN})
+    own = {
+        "speaker_pattern": options.speaker_pattern or demo.SPEAKER_PATTERN,
+        "segment": demo.SEGMENT if options.segment is None else options.segment,
+    }
+    options = options.model_copy(update=own)
     check_options(options)
     return options.model_copy(update={"source": str(demo.prepare(progress))})
 

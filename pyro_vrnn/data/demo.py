@@ -28,6 +28,7 @@ from .sentences import SENTENCES
 
 SAMPLE_RATE = 16000
 SPEAKER_PATTERN = "^([^/]+)/"
+SEGMENT = 0.5  # seconds, as the paper cuts Blizzard: 24 voices are few clips, but enough segments for many steps
 
 FORMAT = 1  # raise it when clips are made differently
 LOUDNESS = 0.08  # root mean square amplitude of a clip

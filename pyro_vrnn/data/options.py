@@ -31,9 +31,9 @@ class DataOptions(BaseModel):
     mix: bool = Field(default=False, description="Average the channels of files that have several.")
     segment: float | None = Field(
         default=None,
-        gt=0,
+        ge=0,
         description="Cut clips into segments of this many seconds, rounded to whole frames; what is left at a clip's "
-        "end is dropped. None: whole clips, of different lengths.",
+        "end is dropped. 0: whole clips, of different lengths. None: as the embedded set has it, else whole clips.",
     )
     split: Literal["random", "speaker", "list"] = Field(
         default="random",

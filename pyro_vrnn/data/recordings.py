@@ -61,7 +61,7 @@ def segment_frames(options: DataOptions, sample_rate: int) -> int | None:
     Raises:
         DataError: A segment would be shorter than two frames.
     """
-    if options.segment is None:
+    if not options.segment:
         return None
     frames = round(options.segment * sample_rate / options.frame)
     if frames < 2:

@@ -75,8 +75,10 @@ class Config(BaseModel):
         wanted = {"h": size.h, "layers": size.layers, "z": size.z, "depth": size.depth, **widths, **parts}
         given = self.training.model_dump(exclude_none=True)
         training = {**SCHEDULES[self.model.preset], **given}
+        segment = SEGMENTS.get(self.model.preset) if self.data.segment is None else self.data.segment
         return self.model_copy(
             update={
+                "data": self.data.model_copy(update={"segment": segment}),
                 "model": ModelOptions.model_validate({**self.model.model_dump(), **wanted}),
                 "training": TrainingOptions.model_validate(training),
             }
@@ -94,6 +96,9 @@ class Config(BaseModel):
         """The configuration as TOML; options that are None are left out."""
         return tomli_w.dumps(self.model_dump(exclude_none=True))
 
+
+#: Seconds that the paper cuts recordings into (Sec. 4.1), where it does not take whole ones.
+SEGMENTS = {"blizzard": 0.5, "accent": 0.5, "listening": 0.5}
 
 #: Learning rate and batch of the paper's experiments (facts of its Sec. 4 and of the released code); the last two of
 #: ``listening`` follow Blizzard. ``small`` is tuned for two CPU cores.
