@@ -126,7 +126,9 @@ def results_table(estimates: Sequence[Estimate], title: str) -> Table:
             f"{mark} {estimate.per_dimension:.4f}",
             bits,
         )
-    table.caption = "= exact   ≥ lower bound   ≈ below log p in expectation, tending to it   ~ neither; s.e. over sequences"
+    table.caption = (
+        "= exact   ≥ lower bound   ≈ below log p in expectation, tending to it   ~ neither; s.e. over sequences"
+    )
     return table
 
 

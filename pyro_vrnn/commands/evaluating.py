@@ -84,7 +84,9 @@ def _sequences(trained: TrainedModel, given: dict[str, Any], part: str) -> tuple
     own = trained.config.data
     if "source" not in given:
         if given:
-            raise ConfigurationError(f"--{sorted(given)[0].replace('_', '-')}: only beside --data; a run's own data are fixed")
+            raise ConfigurationError(
+                f"--{sorted(given)[0].replace('_', '-')}: only beside --data; a run's own data are fixed"
+            )
         corpus = load(own, seed=trained.config.training.seed)
         if corpus.checksum != trained.data["checksum"]:
             raise DataError(

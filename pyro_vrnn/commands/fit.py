@@ -13,8 +13,12 @@ COUNT = click.IntRange(min=1)
 
 @click.command("fit")
 @option("--variant", "model.variant", "Model: a row of the table of variants.", metavar="V")
-@option("--preset", "model.preset", "Sizes: small (default), listening, or one of the paper's experiments.", metavar="P")
-@option("--widths", "model.widths", "As released, or solved to equal counts.", type=click.Choice(["released", "matched"]))
+@option(
+    "--preset", "model.preset", "Sizes: small (default), listening, or one of the paper's experiments.", metavar="P"
+)
+@option(
+    "--widths", "model.widths", "As released, or solved to equal counts.", type=click.Choice(["released", "matched"])
+)
 @option("--prior", "model.prior", "Prior, instead of the variant's.", metavar="PART")
 @option("--guide", "model.guide", "Guide, instead of the variant's.", metavar="PART")
 @option("--emission", "model.emission", "Emission, instead of the variant's.", metavar="PART")

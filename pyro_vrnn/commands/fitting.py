@@ -34,6 +34,7 @@ from pyro_vrnn.training.files import write_whole
 from pyro_vrnn.training.loop import Trainer, device_named, score
 from pyro_vrnn.training.saving import save_model
 
+
 class Interrupted(Exception):
     """Ctrl-C ended the training; everything was scored and kept."""
 
@@ -64,10 +65,12 @@ def run(
     uri = tracking_uri(config.tracking.uri)
     config = config.explicit(config.data.frame)
     device = device_named(config.training.device)
-    out.print(f"device {_device(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}, seed {config.training.seed}")
+    out.print(
+        f"device {_device(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}, seed {config.training.seed}"
+    )
     corpus = _read(config, out)
     for line in corpus.lines():
-        out.print(line)
+        out.print(line, markup=False)
     torch.manual_seed(config.training.seed)
     net = build(config.model, corpus.frame).to(device)
     out.print(f"{config.model.variant} ({config.model.preset}), {display.parameters_line(parameters_per_part(net))}")
@@ -91,17 +94,23 @@ def _train_and_score(
         tracked.rewind(trainer.progress.step)
         out.print(f"resuming {tracked.name} after step {trainer.progress.step}, epoch {trainer.progress.epoch}")
     else:
-        write_whole(folder / "config.toml", config.toml().encode())
+        # A name is one run's own: whoever repeats the configuration makes another run.
+        stored = config.model_copy(update={"tracking": config.tracking.model_copy(update={"name": None})})
+        write_whole(folder / "config.toml", stored.toml().encode())
         tracked.artifact(folder / "config.toml")
     begun, seconds = trainer.progress.step, trainer.seconds_per_epoch()
     left = max(trainer.epochs - trainer.progress.epoch, 0)
-    out.print(f"run {tracked.name}: {left} epochs of {trainer.steps_per_epoch} steps, about {display.duration(seconds * left)}")
+    out.print(
+        f"run {tracked.name}: {left} epochs of {trainer.steps_per_epoch} steps, about {display.duration(seconds * left)}"
+    )
     started = time.monotonic()
     with watcher.shown:
         completed = trainer.fit()
     done = trainer.progress
     why = "ended by Ctrl-C (once more ends at once)" if not completed else f"ended after {done.epoch} epochs"
-    out.print(f"training {why}, {display.duration(time.monotonic() - started)}; scoring epoch {done.best_epoch}'s state")
+    out.print(
+        f"training {why}, {display.duration(time.monotonic() - started)}; scoring epoch {done.best_epoch}'s state"
+    )
     estimates, use = _score(config, corpus, net)
     results = display.as_json(
         estimates,
@@ -174,7 +183,9 @@ def _score(config: Config, corpus: Corpus, net: VRNN) -> tuple[list[Estimate], L
 def _close(
     tracked: TrackedRun, config: Config, corpus: Corpus, estimates: list[Estimate], use: LatentUse | None, out: Console
 ) -> None:
-    out.print(display.results_table(estimates, f"test set: {len(corpus.test)} sequences, standardised by the training set"))
+    out.print(
+        display.results_table(estimates, f"test set: {len(corpus.test)} sequences, standardised by the training set")
+    )
     if corpus.std_lsb is not None and not corpus.lossless:
         out.print("bits are per 16-bit step of the decoded audio: the source was resampled, mixed or lossy")
     if use is not None:
@@ -185,7 +196,7 @@ def _close(
         ("compare", f"python cli.py fit --variant {_another(config.model.variant)} {_data_arguments(config)}".rstrip()),
         ("open the UI", f"python cli.py ui   then {ui_address(tracked.uri, tracked)}"),
     ):
-        out.print(f"{words + ':':<12} {line}")
+        out.print(f"{words + ':':<12} {line}", markup=False)
 
 
 def _another(variant: str) -> str:
@@ -199,7 +210,11 @@ def _data_arguments(config: Config) -> str:
     words = []
     for name, value in changed.items():
         words.append(flags.get(name, "--" + name.replace("_", "-")))
-        words += [] if value is True else [f"'{value}'" if isinstance(value, str) and not value.isidentifier() else str(value)]
+        words += (
+            []
+            if value is True
+            else [f"'{value}'" if isinstance(value, str) and not value.isidentifier() else str(value)]
+        )
     return " ".join(words)
 
 
@@ -270,5 +285,3 @@ def _read(config: Config, out: Console) -> Corpus:
 
 def _device(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-

@@ -1,5 +1,6 @@
 """The group of commands. A command's module is imported when that command is called."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -44,6 +45,9 @@ def commands() -> None:
 
 def main() -> None:
     """Runs a command. A user's mistake is one line on standard error and exit status 2."""
+    # OpenMP's threads spin while they wait for each other. Two busy processes on the same cores then take turns at
+    # spinning: on 2 cores a training step of 0.15 s took 14 s; with this limit 0.6 s, and alone no longer than before.
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     try:
         sys.exit(commands(standalone_mode=False))
     except UserError as error:

@@ -45,7 +45,9 @@ def data_options(function: Function) -> Function:
             flag("--resample", "data.resample", "Convert files of another rate."),
             flag("--mix", "data.mix", "Mix several channels to one."),
             option("--frame", "data.frame", "Samples a frame; default 200.", type=int),
-            option("--segment", "data.segment", "Cut clips into segments of this many seconds; 0: whole clips.", type=float),
+            option(
+                "--segment", "data.segment", "Cut clips into segments of this many seconds; 0: whole clips.", type=float
+            ),
         ]
     ):
         function = decorate(function)
@@ -66,4 +68,6 @@ def split_options(function: Function) -> Function:
     return function
 
 
-tracking_uri = option("--tracking-uri", "tracking.uri", "MLflow store or server; default: mlruns/mlflow.db.", metavar="URI")
+tracking_uri = option(
+    "--tracking-uri", "tracking.uri", "MLflow store or server; default: mlruns/mlflow.db.", metavar="URI"
+)

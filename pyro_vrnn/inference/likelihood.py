@@ -28,7 +28,9 @@ def exact(net: VRNN, x: Tensor, mask: Tensor) -> Tensor:
         ConfigurationError: If the model has latents.
     """
     if net.has_latents:
-        raise ConfigurationError("exact: this model has latents, so its likelihood has no closed form; use elbo or iwae")
+        raise ConfigurationError(
+            "exact: this model has latents, so its likelihood has no closed form; use elbo or iwae"
+        )
     return follow(net, x, mask, x.new_zeros((*x.shape[:-1], 0))).log_emission.sum(-1)
 
 
@@ -199,7 +201,9 @@ def estimate(
     estimator = ESTIMATORS[name]
     if estimator.latents not in (None, net.has_latents):
         kind = "has latents" if net.has_latents else "has no latents"
-        raise ConfigurationError(f"--estimator {name}: the model {kind}; choose one of {', '.join(estimators_for(net))}")
+        raise ConfigurationError(
+            f"--estimator {name}: the model {kind}; choose one of {', '.join(estimators_for(net))}"
+        )
     device = next(net.parameters()).device
     training = net.training
     net.eval()

@@ -23,9 +23,7 @@ class Emission(nn.Module):
         head: Builds the density's head from X.
     """
 
-    def __init__(
-        self, dims: Dims, hidden: Sequence[int], head: Callable[[int], nn.Module] = DiagonalGaussian
-    ) -> None:
+    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], nn.Module] = DiagonalGaussian) -> None:
         super().__init__()
         self.head = head(dims.x)
         self.net = MLP((dims.phi_z, dims.h), hidden, self.head.inputs)

@@ -64,9 +64,7 @@ class FilteringGuide(Guide):
     reads_prior = False
     reads_future = False
 
-    def __init__(
-        self, dims: Dims, hidden: Sequence[int], head: Callable[[int], nn.Module] = DiagonalGaussian
-    ) -> None:
+    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], nn.Module] = DiagonalGaussian) -> None:
         super().__init__()
         self.head = head(dims.z)
         self.net = MLP((dims.phi_x, dims.h), hidden, self.head.inputs)
@@ -96,9 +94,7 @@ class IndependentGuide(Guide):
     reads_prior = False
     reads_future = False
 
-    def __init__(
-        self, dims: Dims, hidden: Sequence[int], head: Callable[[int], nn.Module] = DiagonalGaussian
-    ) -> None:
+    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], nn.Module] = DiagonalGaussian) -> None:
         super().__init__()
         units = hidden[0] if hidden else dims.h
         self.head = head(dims.z)
@@ -131,9 +127,7 @@ class SmoothingGuide(Guide):
 
     reads_prior = False
 
-    def __init__(
-        self, dims: Dims, hidden: Sequence[int], head: Callable[[int], nn.Module] = DiagonalGaussian
-    ) -> None:
+    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], nn.Module] = DiagonalGaussian) -> None:
         super().__init__()
         units = hidden[0] if hidden else dims.h
         self.head = head(dims.z)
@@ -168,4 +162,3 @@ class PriorGuide(Guide):
     def forward(self, prepared: Tensor, state: State, prior: Callable[[], Distribution]) -> Distribution:
         """The prior's density of z_t."""
         return prior()
-

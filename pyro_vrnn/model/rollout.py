@@ -195,9 +195,9 @@ def _infer_given_h(
     return z, Rollout(net, x, mask, states, net.features_z(z), last, over_time(qs[0], qs))
 
 
-def generate(net: VRNN, mask: Tensor, batch_shape: torch.Size | tuple[int, ...], *, z: Tensor | None = None) -> tuple[
-    Tensor, Tensor, Rollout
-]:
+def generate(
+    net: VRNN, mask: Tensor, batch_shape: torch.Size | tuple[int, ...], *, z: Tensor | None = None
+) -> tuple[Tensor, Tensor, Rollout]:
     """Draws x and z from the joint density (Eqs. 5 to 8), feeding x back.
 
     Args:

@@ -39,7 +39,7 @@ class Model(Program):
 
     Args:
         net: The parts.
-    """  # noqa: D205
+    """
 
     def forward(self, x: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Runs the generative model over a batch of sequences.
@@ -149,7 +149,7 @@ class _Path(TorchDistribution):
         return type(self)(self.run, batch_shape)
 
     def _total(self, per_step: Tensor) -> Tensor:
-        """The sum over steps, ``(*K, B)``: also of steps that no particle tells apart, e.g. where all latents are given."""
+        """The sum over steps, ``(*K, B)``: also of steps that particles share, e.g. where all latents are given."""
         total = per_step.sum(-1)
         return total.expand(torch.broadcast_shapes(total.shape, self.batch_shape))
 

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
 
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.model import sizes
@@ -106,7 +105,9 @@ def row(options: ModelOptions) -> Variant:
         if chosen is not None and chosen not in parts:
             raise ConfigurationError(f"--{kind} {chosen}: unknown; choose one of {', '.join(parts)}")
         if chosen is not None and kind in ("prior", "guide") and variant.prior is None:
-            raise ConfigurationError(f"--{kind} {chosen}: {name} has no latents; choose a variant that has, e.g. vrnn-gauss")
+            raise ConfigurationError(
+                f"--{kind} {chosen}: {name} has no latents; choose a variant that has, e.g. vrnn-gauss"
+            )
     return Variant(
         options.prior or variant.prior,
         options.guide or variant.guide,
@@ -155,7 +156,9 @@ def build(options: ModelOptions, x: int) -> VRNN:
 def compose(variant: Variant, recurrence: str, size: Sizes, x: int) -> VRNN:
     """The composition of a row's parts at these sizes."""
     if recurrence == "linear" and size.layers != 1:
-        raise ConfigurationError(f"--recurrence linear with {size.layers} layers: a stack of linear layers is one; use 1")
+        raise ConfigurationError(
+            f"--recurrence linear with {size.layers} layers: a stack of linear layers is one; use 1"
+        )
     latent, widths = variant.prior is not None, size.widths
     dims = Dims(
         x=x,

@@ -90,7 +90,9 @@ def load_checkpoint(
         if any(value is None for value in moments.values()):
             continue
         # Adam's step count stays where the optimiser wants it: on the device if fused there, else on the CPU.
-        optimiser.state[parameter] = {key: value.to(parameter.device) for key, value in moments.items() if value is not None}
+        optimiser.state[parameter] = {
+            key: value.to(parameter.device) for key, value in moments.items() if value is not None
+        }
     torch.set_rng_state(tensors["random.cpu"])
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"])

@@ -178,7 +178,9 @@ class Trainer:
         loss = self.objective(x, mask) / frames
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip)
-        bound, reconstruction, length = torch.stack([-loss.detach(), self.objective.reconstruction / frames, norm]).tolist()
+        bound, reconstruction, length = torch.stack(
+            [-loss.detach(), self.objective.reconstruction / frames, norm]
+        ).tolist()
         if not torch.tensor([bound, length]).isfinite().all():
             self._stop_at(x, mask, random_state, "loss" if bound != bound or abs(bound) == float("inf") else "gradient")
         self.optimiser.step()
@@ -194,7 +196,9 @@ class Trainer:
         self.watcher.step(self.progress, metrics, frames)
 
     def _validate(self) -> None:
-        validation = score(self.net, self.validation, estimators_for(self.net)[0], self.batch_size, Scale(self.train.frame))
+        validation = score(
+            self.net, self.validation, estimators_for(self.net)[0], self.batch_size, Scale(self.train.frame)
+        )
         improved = validation.per_sequence > self.progress.best
         if improved or self.best is None:
             self.progress.best, self.progress.best_epoch = validation.per_sequence, self.progress.epoch
@@ -228,7 +232,14 @@ class Trainer:
 
 
 def score(
-    net: VRNN, sequences: Sequences, estimator: str, batch_size: int, scale: Scale, *, particles: int = 40, seed: int = 0
+    net: VRNN,
+    sequences: Sequences,
+    estimator: str,
+    batch_size: int,
+    scale: Scale,
+    *,
+    particles: int = 40,
+    seed: int = 0,
 ) -> Estimate:
     """One estimate over a set of sequences, batches sorted by length."""
     return estimate(net, batches(sequences, batch_size), estimator, particles=particles, scale=scale, seed=seed)

@@ -68,7 +68,9 @@ def load_model(folder: Path) -> TrainedModel:
     """
     for name in (CONFIG, DATA, WEIGHTS):
         if not (folder / name).is_file():
-            raise TrackingError(f"{folder}: no {name} there; expected a model folder with {CONFIG}, {DATA} and {WEIGHTS}")
+            raise TrackingError(
+                f"{folder}: no {name} there; expected a model folder with {CONFIG}, {DATA} and {WEIGHTS}"
+            )
     config = read(folder / CONFIG)
     try:
         data = json.loads((folder / DATA).read_bytes())

@@ -28,7 +28,10 @@ def _float32():
 
 def sequences(count: int, seed: int) -> Sequences:
     generator = np.random.default_rng(seed)
-    frames = [generator.normal(size=(length, FRAME)).cumsum(0).astype(np.float32) for length in generator.integers(2, 9, count)]
+    frames = [
+        generator.normal(size=(length, FRAME)).cumsum(0).astype(np.float32)
+        for length in generator.integers(2, 9, count)
+    ]
     names = [f"{i}.wav" for i in range(count)]
     return Sequences(frames, names, None, frame=FRAME, sample_rate=100, normaliser=Normaliser(0.0, 2.0))
 

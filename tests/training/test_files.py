@@ -13,7 +13,12 @@ from pyro_vrnn.training.saving import CONFIG, DATA, WEIGHTS, load_model, save_mo
 
 from .conftest import network, trainer
 
-SMALL = {"h": 8, "z": 2, "depth": 1, **{f"{name}_width": 6 for name in ("phi_x", "phi_z", "guide", "prior", "emission")}}
+SMALL = {
+    "h": 8,
+    "z": 2,
+    "depth": 1,
+    **{f"{name}_width": 6 for name in ("phi_x", "phi_z", "guide", "prior", "emission")},
+}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,0 +1,41 @@
+"""What every test starts from: double precision, a fixed seed, an empty parameter store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyro
+import pytest
+import torch
+
+from pyro_vrnn.model.variants import VARIANTS
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    pyro.clear_param_store()
+    pyro.set_rng_seed(0)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> str:
+    """Every row of the table."""
+    return request.param
+
+
+@pytest.fixture(params=[name for name, row in VARIANTS.items() if row.prior])
+def latent_variant(request: pytest.FixtureRequest) -> str:
+    """Every row with latents."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real recordings and pen strokes, which live beside the repository and not in it."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no real data: ../shared/data is missing")
+    return folder
