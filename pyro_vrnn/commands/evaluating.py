@@ -90,8 +90,8 @@ def _sequences(trained: TrainedModel, given: dict[str, Any], part: str) -> tuple
         corpus = load(own, seed=trained.config.training.seed)
         if corpus.checksum != trained.data["checksum"]:
             raise DataError(
-                f"{own.source}: its files are not those the run was trained on (checksum {corpus.checksum[:12]}, expected"
-                f" {trained.data['checksum'][:12]}); pass --data {own.source} to score what is there now"
+                f"{own.source}: its files are not those the run was trained on (checksum {corpus.checksum[:12]},"
+                f" expected {trained.data['checksum'][:12]}); pass --data {own.source} to score what is there now"
             )
         sequences = getattr(corpus.with_normaliser(normaliser), part)
         return sequences, f"{part} part of {own.source}: {len(sequences)} sequences", {"checksum": corpus.checksum}

@@ -49,5 +49,5 @@ def command(config: Path | None, settings: tuple[str, ...], resume: str | None, 
 
     try:
         fitting.run(by_room(given), config, settings, resume)
-    except fitting.Interrupted:
+    except fitting.InterruptedRunError:
         sys.exit(130)

@@ -35,7 +35,7 @@ from pyro_vrnn.training.loop import Trainer, device_named, score
 from pyro_vrnn.training.saving import save_model
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     """Ctrl-C ended the training; everything was scored and kept."""
 
 
@@ -66,7 +66,8 @@ def run(
     config = config.explicit(config.data.frame)
     device = device_named(config.training.device)
     out.print(
-        f"device {_device(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}, seed {config.training.seed}"
+        f"device {_device(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"seed {config.training.seed}"
     )
     corpus = _read(config, out)
     for line in corpus.lines():
@@ -74,10 +75,7 @@ def run(
     torch.manual_seed(config.training.seed)
     net = build(config.model, corpus.frame).to(device)
     out.print(f"{config.model.variant} ({config.model.preset}), {display.parameters_line(parameters_per_part(net))}")
-    if resume is None:
-        tracked = _start(config, corpus, net, uri)
-    else:
-        tracked = TrackedRun.resume(resume, uri=uri)
+    tracked = _start(config, corpus, net, uri) if resume is None else TrackedRun.resume(resume, uri=uri)
     with tracked:
         return _train_and_score(config, corpus, net, tracked, out, resumed=resume is not None)
 
@@ -101,7 +99,8 @@ def _train_and_score(
     begun, seconds = trainer.progress.step, trainer.seconds_per_epoch()
     left = max(trainer.epochs - trainer.progress.epoch, 0)
     out.print(
-        f"run {tracked.name}: {left} epochs of {trainer.steps_per_epoch} steps, about {display.duration(seconds * left)}"
+        f"run {tracked.name}: {left} epochs of {trainer.steps_per_epoch} steps, "
+        f"about {display.duration(seconds * left)}"
     )
     started = time.monotonic()
     with watcher.shown:
@@ -138,7 +137,7 @@ def _train_and_score(
     _close(tracked, config, corpus, estimates, use, out)
     if not completed:
         tracked.finish("KILLED", "ended by Ctrl-C")
-        raise Interrupted
+        raise InterruptedRunError
     return results
 
 

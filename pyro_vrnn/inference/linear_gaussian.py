@@ -54,8 +54,8 @@ def linear_gaussian(x: int, z: int, h: int) -> VRNN:
 def matrices(net: VRNN) -> Matrices:
     """The matrices of a linear-Gaussian member."""
     B, C, A = cast(Linear, net.recurrence).read.weights
-    D, E = net.emission.net.read.weights  # type: ignore[union-attr]
-    (P,) = net.prior.net.read.weights  # type: ignore[union-attr]
+    D, E = net.emission.net.read.weights  # type: ignore[union-attr, misc]
+    (P,) = net.prior.net.read.weights  # type: ignore[union-attr, misc]
     d, p = net.emission.net.last_bias, net.prior.net.last_bias  # type: ignore[union-attr]
     return Matrices(A, B, C, D, E, P, d, p, net.emission.head.sigma, net.prior.head.sigma)  # type: ignore[union-attr, arg-type]
 

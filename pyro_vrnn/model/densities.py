@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import singledispatch
-from typing import Any
+from typing import Any, ClassVar
 
 import pyro.distributions as dist
 import torch
@@ -30,7 +30,10 @@ class DiagonalNormal(TorchDistribution):
         scale: Standard deviations, ``(*B, D)``.
     """
 
-    arg_constraints = {"loc": constraints.real_vector, "scale": constraints.independent(constraints.positive, 1)}
+    arg_constraints: ClassVar = {
+        "loc": constraints.real_vector,
+        "scale": constraints.independent(constraints.positive, 1),
+    }
     support = constraints.real_vector
     has_rsample = True
 
@@ -113,7 +116,24 @@ def _(first: DiagonalNormal, steps: Sequence[DiagonalNormal]) -> DiagonalNormal:
     return DiagonalNormal(loc, scale, validate_args=False)
 
 
-class DiagonalGaussian(nn.Module):
+class Head(nn.Module):
+    """Contract of a head: it turns a net's output into a density.
+
+    Attributes:
+        inputs: Numbers that it wants of the net.
+    """
+
+    inputs: int
+
+    def start(self, bias: Tensor) -> None:
+        """Sets the bias ``(inputs,)`` of the layer below as training should start; by default leaves it."""
+
+    def forward(self, a: Tensor) -> Any:
+        """Maps ``(*B, inputs)`` to a density with batch ``(*B,)``."""
+        raise NotImplementedError
+
+
+class DiagonalGaussian(Head):
     r"""Head of :math:`\mathcal N(\mu, \mathrm{diag}\,\sigma^2)` with :math:`\sigma = \mathrm{softplus}(a) + 10^{-4}`.
 
     Args:
@@ -134,8 +154,8 @@ class DiagonalGaussian(nn.Module):
         return DiagonalNormal(mu, F.softplus(rho) + SIGMA_FLOOR)
 
 
-class ConstantGaussian(nn.Module):
-    r"""Head of :math:`\mathcal N(\mu, \mathrm{diag}\,\sigma^2)` whose :math:`\sigma` is one parameter, read from nothing.
+class ConstantGaussian(Head):
+    r"""Head of :math:`\mathcal N(\mu, \mathrm{diag}\,\sigma^2)` whose :math:`\sigma` is one parameter of its own.
 
     Over a linear net it makes a linear-Gaussian density.
 
@@ -148,9 +168,6 @@ class ConstantGaussian(nn.Module):
         self.inputs = width
         self.rho = nn.Parameter(torch.full((width,), SIGMA_BIAS))
 
-    def start(self, bias: Tensor) -> None:
-        """Leaves the layer below as it is."""
-
     @property
     def sigma(self) -> Tensor:
         """The standard deviations, ``(D,)``."""
@@ -161,7 +178,7 @@ class ConstantGaussian(nn.Module):
         return DiagonalNormal(a, self.sigma.expand(a.shape))
 
 
-class GaussianMixture(nn.Module):
+class GaussianMixture(Head):
     r"""Head of :math:`\sum_k \pi_k\, \mathcal N(\mu_k, \mathrm{diag}\,\sigma_k^2)`, one mixture over the whole event.
 
     Args:

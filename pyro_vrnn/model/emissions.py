@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from pyro_vrnn.model.densities import DiagonalGaussian
+from pyro_vrnn.model.densities import DiagonalGaussian, Head
 from pyro_vrnn.model.nets import MLP
 from pyro_vrnn.model.state import Dims, State
 
@@ -23,7 +23,7 @@ class Emission(nn.Module):
         head: Builds the density's head from X.
     """
 
-    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], nn.Module] = DiagonalGaussian) -> None:
+    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], Head] = DiagonalGaussian) -> None:
         super().__init__()
         self.head = head(dims.x)
         self.net = MLP((dims.phi_z, dims.h), hidden, self.head.inputs)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from pyro_vrnn.model.densities import DiagonalGaussian
+from pyro_vrnn.model.densities import DiagonalGaussian, Head
 from pyro_vrnn.model.nets import MLP, start_lstm
 from pyro_vrnn.model.state import Dims, State
 
@@ -64,7 +64,7 @@ class FilteringGuide(Guide):
     reads_prior = False
     reads_future = False
 
-    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], nn.Module] = DiagonalGaussian) -> None:
+    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], Head] = DiagonalGaussian) -> None:
         super().__init__()
         self.head = head(dims.z)
         self.net = MLP((dims.phi_x, dims.h), hidden, self.head.inputs)
@@ -94,7 +94,7 @@ class IndependentGuide(Guide):
     reads_prior = False
     reads_future = False
 
-    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], nn.Module] = DiagonalGaussian) -> None:
+    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], Head] = DiagonalGaussian) -> None:
         super().__init__()
         units = hidden[0] if hidden else dims.h
         self.head = head(dims.z)
@@ -127,7 +127,7 @@ class SmoothingGuide(Guide):
 
     reads_prior = False
 
-    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], nn.Module] = DiagonalGaussian) -> None:
+    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], Head] = DiagonalGaussian) -> None:
         super().__init__()
         units = hidden[0] if hidden else dims.h
         self.head = head(dims.z)

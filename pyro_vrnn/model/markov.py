@@ -61,7 +61,7 @@ class Guide(Program):
         """Draws the latents of a batch of sequences; arguments as in :class:`Model`."""
         net, mask = self.parts, self.frames_of(x, mask)
         with pyro.plate("sequences", mask.shape[0], dim=-1):
-            if net.guide is None:
+            if net.guide is None or net.prior is None:
                 return
             state = net.initial_state(mask.shape[:1])
             features_x = net.phi_x(x)

@@ -1,6 +1,7 @@
 """Feed-forward nets: the phi of the paper, and the trunks of prior, guide and emission."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +66,7 @@ class MLP(nn.Module):
         self.outputs = widths[-1]
         self.read = Affine(inputs, widths[0])
         layers: list[nn.Module] = []
-        for narrow, wide in zip(widths[:-1], widths[1:], strict=True):
+        for narrow, wide in pairwise(widths):
             layers += [nn.ReLU(), Affine((narrow,), wide)]
         if outputs is None:
             layers.append(nn.ReLU())

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from torch import nn
 from torch.distributions import Distribution
 
-from pyro_vrnn.model.densities import DiagonalGaussian, DiagonalNormal
+from pyro_vrnn.model.densities import DiagonalGaussian, DiagonalNormal, Head
 from pyro_vrnn.model.nets import MLP
 from pyro_vrnn.model.state import Dims, State
 
@@ -47,9 +47,7 @@ class ConditionalPrior(Prior):
         head: Builds the density's head from Z.
     """
 
-    def __init__(
-        self, dims: Dims, hidden: Sequence[int], head: Callable[[int], DiagonalGaussian] = DiagonalGaussian
-    ) -> None:
+    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], Head] = DiagonalGaussian) -> None:
         super().__init__()
         self.head = head(dims.z)
         self.net = MLP((dims.h,), hidden, self.head.inputs)
@@ -69,9 +67,7 @@ class TransitionPrior(Prior):
         head: Builds the density's head from Z.
     """
 
-    def __init__(
-        self, dims: Dims, hidden: Sequence[int], head: Callable[[int], DiagonalGaussian] = DiagonalGaussian
-    ) -> None:
+    def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], Head] = DiagonalGaussian) -> None:
         super().__init__()
         self.head = head(dims.z)
         self.net = MLP((dims.h, dims.z), hidden, self.head.inputs)

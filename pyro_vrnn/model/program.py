@@ -63,6 +63,7 @@ class Program(PyroModule):
             return torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         if mask.shape != x.shape[:2] or mask.dtype != torch.bool:
             raise ValueError(
-                f"mask has shape {tuple(mask.shape)} and dtype {mask.dtype}; expected {tuple(x.shape[:2])} and torch.bool"
+                f"mask has shape {tuple(mask.shape)} and dtype {mask.dtype}; "
+                f"expected {tuple(x.shape[:2])} and torch.bool"
             )
         return mask

@@ -1,6 +1,6 @@
 """Recurrences h_t = f(phi_x(x_t), phi_z(z_t), h_{t-1})."""
 
-from typing import cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,6 +88,7 @@ class Stacked(Recurrence):
     """What LSTM and GRU share: layers of gates, each reading the layer below and its own past."""
 
     gates = 0
+    cells: Any  # a ModuleList, whose items torch types as Module or Tensor
 
     def __init__(self, dims: Dims, *, layers: int = 1) -> None:
         super().__init__(dims, layers=layers)
@@ -100,7 +101,7 @@ class Stacked(Recurrence):
 
     def prepare(self, features_x: Tensor) -> Tensor:
         """The share of phi_x(x_t) in the first layer's gates, with their bias, for all t."""
-        return cast(Affine, self.cells[0].read).first(features_x)
+        return self.cells[0].read.first(features_x)
 
 
 class LSTM(Stacked):
@@ -123,14 +124,12 @@ class LSTM(Stacked):
     def forward(self, prepared: Tensor, features_z: Tensor, state: State) -> Next:
         """One step of every layer."""
         cs, hs = state.memory[: self.layers], (*state.memory[self.layers :], state.h)
-        new_h, new_c = [], []
-        below: tuple[Tensor, ...] = (features_z,)
+        new_h: list[Tensor] = []
+        new_c: list[Tensor] = []
         for i, (cell, h, c) in enumerate(zip(self.cells, hs, cs, strict=True)):
-            first, others = (prepared, below) if i == 0 else (cell.read.first(below[0]), ())
-            h, c = cell(first, others, h, c)
-            new_h.append(h)
-            new_c.append(c)
-            below = (h,)
+            first, others = (prepared, (features_z,)) if i == 0 else (cell.read.first(new_h[-1]), ())
+            for made, item in zip((new_h, new_c), cell(first, others, h, c), strict=True):
+                made.append(item)
         return new_h[-1], (*new_c, *new_h[:-1])
 
     def over_time(self, features_x: Tensor, features_z: Tensor, state: State) -> tuple[Tensor, Next]:
@@ -140,8 +139,8 @@ class LSTM(Stacked):
         hx = tuple(torch.stack([s.reshape(-1, self.dims.h) for s in group]) for group in (hs, cs))
         weights = [w for cell in self.cells for w in cell.library_weights()]
         out, h_n, c_n = torch.lstm(x, hx, weights, True, self.layers, 0.0, self.training, False, True)
-        h_n, c_n = (s.reshape(self.layers, *batch_shape, -1).unbind(0) for s in (h_n, c_n))
-        return out.reshape(*batch_shape, *out.shape[-2:]), (h_n[-1], (*c_n, *h_n[:-1]))
+        last_h, last_c = (s.reshape(self.layers, *batch_shape, -1).unbind(0) for s in (h_n, c_n))
+        return out.reshape(*batch_shape, *out.shape[-2:]), (last_h[-1], (*last_c, *last_h[:-1]))
 
 
 class LSTMCell(nn.Module):
@@ -206,7 +205,7 @@ class GRU(Stacked):
 
 
 class GRUCell(nn.Module):
-    r"""One layer: :math:`h_t = (1 - u) \odot n + u \odot h_{t-1}`, :math:`n = \tanh(a_n + r \odot (W_n h_{t-1} + b_n))`.
+    r"""One layer: :math:`h_t = (1 - u) n + u h_{t-1}` with :math:`n = \tanh(a_n + r (W_n h_{t-1} + b_n))`.
 
     Args:
         inputs: Widths of what it reads beside its own past.
@@ -229,7 +228,8 @@ class GRUCell(nn.Module):
 
     def library_weights(self) -> list[Tensor]:
         """Input weight, recurrent weight and the two biases as torch.gru wants them."""
-        assert self.read.bias is not None and self.recur.bias is not None
+        assert self.read.bias is not None
+        assert self.recur.bias is not None
         return [torch.cat(list(self.read.weights), -1), self.recur.weights[0], self.read.bias, self.recur.bias]
 
 

@@ -106,7 +106,7 @@ class Rollout:
 
 
 def follow(net: VRNN, x: Tensor, mask: Tensor, z: Tensor, state: State | None = None) -> Rollout:
-    """Runs known latents ``(*K, B, T, Z)``: nothing is drawn, so no loop over time is needed where the library has one."""
+    """Runs known latents ``(*K, B, T, Z)``: nothing is drawn, so the library's own loop over time serves."""
     state = net.initial_state(z.shape[:-2]) if state is None else state
     features_z = net.features_z(z)
     h, (last_h, memory) = net.recurrence.over_time(net.phi_x(x), features_z, state)
@@ -145,7 +145,7 @@ def infer(
     state = first = net.initial_state(batch_shape) if state is None else state
     features_x = net.phi_x(x)
     prepared, driven = guide.prepare(features_x, mask), net.recurrence.prepare(features_x)
-    zs, features_zs, qs, hs = [], [], [], []
+    zs, features_zs, qs, hs = _lists(4)
     for prepared_t, driven_t in zip(prepared.unbind(-2), driven.unbind(-2), strict=True):
         q_t = guide(prepared_t, state, partial(_prior, net, state))
         z_t = q_t.rsample()
@@ -210,12 +210,10 @@ def generate(
         x, ``(*K, B, T, X)``; z, ``(*K, B, T, Z)``; and their rollout.
     """
     state = first = net.initial_state(batch_shape)
-    xs, zs, features_zs, hs = [], [], [], []
+    xs, zs, features_zs, hs = _lists(4)
     for t in range(mask.shape[-1]):
-        if z is not None:
-            z_t = z[..., t, :]
-        else:
-            z_t = state.z if net.prior is None else net.prior(state).sample()
+        drawn = state.z if z is not None or net.prior is None else net.prior(state).sample()
+        z_t = drawn if z is None else z[..., t, :]
         features_z = net.features_z(z_t)
         x_t = net.emit(features_z, state).sample()
         for items, item in zip((xs, zs, features_zs, hs), (x_t, z_t, features_z, state.h), strict=True):
@@ -234,3 +232,7 @@ def _prior(net: VRNN, state: State) -> Distribution:
 def _versions(net: VRNN) -> tuple[bool, tuple[int, ...]]:
     """Changes when a parameter is written to or gradients are switched on or off."""
     return torch.is_grad_enabled(), tuple(parameter._version for parameter in net.parameters())
+
+
+def _lists(count: int) -> tuple[list[Any], ...]:
+    return tuple([] for _ in range(count))

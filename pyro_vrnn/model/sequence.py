@@ -7,7 +7,7 @@ computes prior, KL and emission for all steps at once. It equals the markov prog
 
 import re
 import weakref
-from typing import Any
+from typing import Any, ClassVar
 
 import pyro
 import torch
@@ -64,8 +64,8 @@ class Model(Program):
             frames = pyro.sample("x", EmissionPath(run, mask.shape[:1]), obs=x)
         if not any(_same(frames, known) for known in (x, run.drawn_x)):
             raise NotImplementedError(
-                "site 'x' was conditioned or replaced by a handler, but its frames had already been read as an argument;"
-                " pass x=..., or use the markov program, which feeds back what each site returned"
+                "site 'x' was conditioned or replaced by a handler, but its frames had already been read as an"
+                " argument; pass x=..., or use the markov program, which feeds back what each site returned"
             )
         return frames
 
@@ -130,7 +130,7 @@ class _Run:
 class _Path(TorchDistribution):
     """A density over whole sequences that factorises step by step; batch ``(*K, B)``, event ``(T, D)``."""
 
-    arg_constraints: dict[str, Any] = {}
+    arg_constraints: ClassVar[dict[str, Any]] = {}
     support = constraints.independent(constraints.real, 2)
     has_rsample = False
 
@@ -219,7 +219,8 @@ class EmissionPath(_Path):
 
 @register_kl(GuidePath, PriorPath)
 def _kl_along_the_drawn_path(q: GuidePath, p: PriorPath) -> Tensor:
-    assert q.run.rollout is not None and p.run.rollout is not None
+    assert q.run.rollout is not None
+    assert p.run.rollout is not None
     if q.run.rollout is p.run.rollout:
         return q.run.rollout.kl.sum(-1)
     return q.run.rollout.kl_to(p.run.rollout.p).sum(-1)

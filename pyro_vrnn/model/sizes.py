@@ -133,7 +133,10 @@ def matched(start: Widths, count: Callable[[Widths], int], target: int) -> Width
         def others(by: float, emission: int = emission) -> Widths:
             return replace(start.scaled(by), emission=emission)
 
-        near = others(_solve(lambda by, others=others: count(others(by)) - target))
+        def excess(by: float, widths: Callable[[float], Widths] = others) -> int:
+            return count(widths(by)) - target
+
+        near = others(_solve(excess))
         candidates += [replace(near, phi_x=max(1, near.phi_x + step)) for step in range(-8, 9)]
     best = min(candidates, key=lambda widths: (abs(count(widths) - target), -widths.emission))
     if abs(count(best) - target) > 0.01 * target:

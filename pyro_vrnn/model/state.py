@@ -43,6 +43,6 @@ class Dims:
 
 
 def before(first: Tensor, after: Tensor) -> Tensor:
-    """Shifts one step: of ``after`` ``(*B, T, D)``, made by each step, to what each step reads, beginning with ``first``."""
+    """From what each step made, ``(*B, T, D)``, to what each step reads: one step later, beginning with ``first``."""
     first = first.expand(*after.shape[:-2], -1)
     return torch.cat([first.unsqueeze(-2), after[..., :-1, :]], -2)

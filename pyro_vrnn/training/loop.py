@@ -1,5 +1,6 @@
 """The training loop: bound up, gradient clipped, best state by the validation bound alone."""
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,10 +84,13 @@ class Trainer:
         folder: Path,
         watcher: Watcher,
     ) -> None:
-        assert options.batch_size and options.learning_rate and options.epochs, "options must be explicit"
+        assert options.batch_size, "options must be explicit"
+        assert options.learning_rate, "options must be explicit"
+        assert options.epochs, "options must be explicit"
+        assert options.clip, "options must be explicit"
         self.net, self.options, self.folder, self.watcher = net, options, folder, watcher
         self.train, self.validation = train, validation
-        self.batch_size, self.epochs = options.batch_size, options.epochs
+        self.batch_size, self.epochs, self.clip = options.batch_size, options.epochs, options.clip
         self.device = next(net.parameters()).device
         self.objective = Objective(net, options.program, options.elbo)
         self.optimiser = torch.optim.Adam(net.parameters(), lr=options.learning_rate, fused=True)
@@ -177,12 +181,14 @@ class Trainer:
         # Adam and the clip see nats per frame, so that both mean the same for short and long batches.
         loss = self.objective(x, mask) / frames
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
         bound, reconstruction, length = torch.stack(
             [-loss.detach(), self.objective.reconstruction / frames, norm]
         ).tolist()
         if not torch.tensor([bound, length]).isfinite().all():
             self._stop_at(x, mask, random_state, "loss" if bound != bound or abs(bound) == float("inf") else "gradient")
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate()
         self.optimiser.step()
         self.progress.step += 1
         self.progress.batch += 1
@@ -194,6 +200,13 @@ class Trainer:
             "train/frames_per_second": frames / (time.perf_counter() - start),
         }
         self.watcher.step(self.progress, metrics, frames)
+
+    def _learning_rate(self) -> float:
+        """Of this step; a function of the step alone, so that a resumed run goes on with it."""
+        steps = self.epochs * self.steps_per_epoch
+        done = self.progress.step / min(steps, self.options.max_steps or steps)
+        share = 0.5 * (1 + math.cos(math.pi * min(done, 1.0))) if self.options.decay == "cosine" else 1.0
+        return (self.options.learning_rate or 0.0) * share
 
     def _validate(self) -> None:
         validation = score(
@@ -226,8 +239,9 @@ class Trainer:
         _set_random_state(self.device, random_state)
         self._save()
         raise NotFiniteError(
-            f"step {self.progress.step + 1} (epoch {self.progress.epoch + 1}): the {what} is not finite, first in {where};"
-            f" the last good state is saved in {self.folder}. Try a smaller training.learning_rate or training.clip"
+            f"step {self.progress.step + 1} (epoch {self.progress.epoch + 1}): the {what} is not finite, first in "
+            f"{where}; the last good state is saved in {self.folder}. "
+            f"Try a smaller training.learning_rate or training.clip"
         )
 
 

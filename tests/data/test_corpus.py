@@ -153,7 +153,7 @@ def test_options_are_documented_frozen_and_closed() -> None:
     assert all(field.description for field in DataOptions.model_fields.values())
     with pytest.raises(pydantic.ValidationError):
         DataOptions(sauce="x")  # type: ignore[call-arg]
-    for wrong in ({"frame": 0}, {"validation": 0.0}, {"test": 1.0}, {"segment": 0.0}, {"split": "none"}):
+    for wrong in ({"frame": 0}, {"validation": 0.0}, {"test": 1.0}, {"segment": -1.0}, {"split": "none"}):
         with pytest.raises(pydantic.ValidationError):
             DataOptions(**wrong)
     assert DataOptions.model_validate(DataOptions(frame=80).model_dump()) == DataOptions(frame=80)

@@ -82,7 +82,7 @@ def test_long_data_paths_are_shortened(tmp_path: Path, espeak: Path, monkeypatch
 
 def test_demo_speech_loads_and_knows_its_speakers(short_demo: Path) -> None:
     seen: list[tuple[str, int, int]] = []
-    corpus = load(DataOptions(split="speaker"), seed=0, progress=lambda *step: seen.append(step))
+    corpus = load(DataOptions(split="speaker", segment=0), seed=0, progress=lambda *step: seen.append(step))
     assert (corpus.name, corpus.sample_rate, corpus.clips, corpus.speakers) == ("demo-speech", 16000, 6, 3)
     assert corpus.lossless
     assert corpus.constant_frames == 0
@@ -93,6 +93,7 @@ def test_demo_speech_loads_and_knows_its_speakers(short_demo: Path) -> None:
     seen.clear()
     again = load(DataOptions(), seed=0, progress=lambda *step: seen.append(step))
     assert again.checksum == corpus.checksum
+    assert {int(length) for part in (again.train, again.validation, again.test) for length in part.lengths} == {40}
     assert {stage for stage, _, _ in seen} == {"reading"}
 
 

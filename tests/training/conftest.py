@@ -64,7 +64,7 @@ class Recorder:
 
 
 def trainer(folder: Path, net: VRNN | None = None, watcher: Recorder | None = None, **options) -> Trainer:
-    chosen = TrainingOptions(**{"epochs": 3, "batch_size": 4, "learning_rate": 1e-2, **options})
+    chosen = TrainingOptions(**{"epochs": 3, "batch_size": 4, "learning_rate": 1e-2, "clip": 5.0, **options})
     net = network() if net is None else net
     torch.manual_seed(chosen.seed)
     return Trainer(net, sequences(18, 1), sequences(6, 2), chosen, folder, watcher or Recorder())
