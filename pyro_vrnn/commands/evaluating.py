@@ -98,6 +98,11 @@ def _sequences(trained: TrainedModel, given: dict[str, Any], part: str) -> tuple
     options = DataOptions(**{"frame": trained.data["frame"], "sample_rate": trained.data["sample_rate"], **given})
     if options.frame != trained.data["frame"]:
         raise ConfigurationError(f"--frame {options.frame}: the model has frames of {trained.data['frame']} samples")
+    if options.sample_rate != trained.data["sample_rate"]:
+        raise ConfigurationError(
+            f"--sample-rate {options.sample_rate}: the model was trained at {trained.data['sample_rate']} Hz;"
+            " leave it out, and pass --resample to convert the files"
+        )
     sequences, skipped = read(options, normaliser)
     title = f"{options.source}: {len(sequences)} sequences" + (f", {len(skipped)} files skipped" if skipped else "")
     return sequences, title, {"source": options.source, "skipped": [list(item) for item in skipped]}

@@ -34,16 +34,20 @@ class LatentUse:
     @property
     def collapsed(self) -> bool:
         """Whether the model has learnt to ignore its latents."""
-        drop = self.bound - self.bound_from_prior
-        return self.kl < COLLAPSED_KL and drop < COLLAPSED_DROP * abs(self.bound)
+        return self.kl < COLLAPSED_KL and not self._needed
 
     def line(self) -> str:
         """One sentence for people."""
-        verdict = "the posterior has collapsed: z is ignored" if self.collapsed else "z is in use"
+        verdict = "z is in use" if self._needed else "z differs from its prior, but the bound does not need it"
+        verdict = "the posterior has collapsed: z is ignored" if self.collapsed else verdict
         return (
             f"{verdict} (KL {self.kl:.3g} nats a frame; the bound is {self.bound:.1f} nats a frame, "
             f"{self.bound_from_prior:.1f} with z from the prior)"
         )
+
+    @property
+    def _needed(self) -> bool:
+        return self.bound - self.bound_from_prior >= COLLAPSED_DROP * abs(self.bound)
 
     def metrics(self) -> dict[str, float]:
         """Flat names and numbers, as they are tracked."""
