@@ -13,6 +13,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pyro
@@ -30,7 +31,7 @@ X = 200
 
 def net_of(sizes: list[int], *, features: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in pairwise(sizes):
         layers += [nn.Linear(a, b), nn.ReLU()]
     return nn.Sequential(*(layers if features else layers[:-1]))
 
