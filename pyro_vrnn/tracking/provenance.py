@@ -26,7 +26,8 @@ def provenance() -> dict[str, str]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "pyro_vrnn": pyro_vrnn.__version__,
-        "mlflow.source.name": shown(shlex.join(sys.argv)),
+        "command": shown(shlex.join(sys.argv)),
+        "mlflow.source.name": Path(sys.argv[0]).name,  # the UI shows what follows the last slash
         "mlflow.source.type": "LOCAL",
     }
     for name, distribution in PACKAGES.items():

@@ -16,7 +16,7 @@ def test_tags(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["cli.py", "fit", "--tracking-uri", "http://me:secret@host"])
     tags = provenance()
     assert {"python", "platform", "pyro_vrnn", "torch", "pyro", "mlflow"} <= tags.keys()
-    assert tags["mlflow.source.name"] == "cli.py fit --tracking-uri http://***@host"
+    assert tags["command"] == "cli.py fit --tracking-uri http://***@host"
     assert all(isinstance(value, str) and value for value in tags.values())
 
 
