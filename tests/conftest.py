@@ -9,6 +9,9 @@ import torch
 
 from pyro_vrnn.model.variants import VARIANTS
 
+# The matrices are tiny, and threads that wait for each other on busy cores take longer than one that does not.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(autouse=True)
 def _clean() -> Iterator[None]:

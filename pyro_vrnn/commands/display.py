@@ -25,7 +25,7 @@ NAMES = {
 
 def console() -> Console:
     """Where everything is printed; a file or a pipe has no width to fold lines to."""
-    made = Console(highlight=False, soft_wrap=True)
+    made = Console(highlight=False, markup=False, soft_wrap=True)
     if not made.is_terminal:
         made.width = 160
     return made
@@ -36,13 +36,13 @@ class FitDisplay:
 
     Args:
         out: Where to print.
-        steps: Steps in an epoch.
         epochs: Epochs at most.
+        total: Steps in all.
         mark: ``=`` or ``≥``: what the validation number is.
     """
 
-    def __init__(self, out: Console, steps: int, epochs: int, mark: str) -> None:
-        self.out, self.steps, self.epochs, self.mark = out, steps, epochs, mark
+    def __init__(self, out: Console, epochs: int, total: int, mark: str) -> None:
+        self.out, self.epochs, self.total, self.mark = out, epochs, total, mark
         self.frames = self.seconds = self.bound = self.kl = self.weight = 0.0
         self.validation = math.nan
         self.started, self.first_step = time.monotonic(), -1
@@ -55,7 +55,7 @@ class FitDisplay:
             disable=not out.is_terminal,
             transient=True,
         )
-        self.task = self.bar.add_task("", total=steps * epochs, epoch=1, epochs=epochs, state="")
+        self.task = self.bar.add_task("", total=total, epoch=1, epochs=epochs, state="")
 
     def __enter__(self) -> "FitDisplay":
         self.bar.start()
@@ -84,7 +84,7 @@ class FitDisplay:
         self.validation = validation.per_sequence
         frames = self.frames or math.nan
         done, seconds = standing.step - self.first_step, time.monotonic() - self.started
-        left = seconds / done * (self.steps * self.epochs - standing.step) if done > 0 else math.nan
+        left = seconds / done * (self.total - standing.step) if done > 0 else math.nan
         kl = "" if self.mark == "=" else f"  KL {self.kl / frames:6.2f}"
         self.out.print(
             f"epoch {standing.epoch:>{len(str(self.epochs))}}/{self.epochs}"

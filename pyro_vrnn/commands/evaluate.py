@@ -17,7 +17,7 @@ from pyro_vrnn.commands.options import by_room, data_options, tracking_uri
               help="elbo, iwae, stepwise or exact; may be repeated. Default: all that have meaning.")  # fmt: skip
 @click.option("--particles", default=40, show_default=True, type=click.IntRange(min=1), help="Importance samples.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Sequences in a pass; default: as trained.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the noise.")
+@click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), help="Of the noise; default: the run's own.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the results as JSON here too.")
 @tracking_uri

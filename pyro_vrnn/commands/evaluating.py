@@ -6,12 +6,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pyro_vrnn.commands import display
-from pyro_vrnn.data import DataOptions, Normaliser, Sequences, load, read
+from pyro_vrnn.data import Normaliser, Sequences, load, read
 from pyro_vrnn.errors import ConfigurationError, DataError
 from pyro_vrnn.inference.likelihood import estimators_for
 from pyro_vrnn.inference.results import Scale
 from pyro_vrnn.loading import find_model
 from pyro_vrnn.tracking import log_results, tracking_uri
+from pyro_vrnn.training import config
 from pyro_vrnn.training.files import write_whole
 from pyro_vrnn.training.loop import device_named, score
 from pyro_vrnn.training.saving import TrainedModel, load_model
@@ -25,7 +26,7 @@ def run(
     part: str,
     particles: int,
     batch_size: int | None,
-    seed: int,
+    seed: int | None,
     device: str,
     out: Path | None,
 ) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def run(
         part: Part of the run's own data.
         particles: K.
         batch_size: Sequences in a pass.
-        seed: Of the noise.
+        seed: Of the noise; None for the seed of the run.
         device: Where.
         out: A JSON file to write.
 
@@ -52,9 +53,12 @@ def run(
     where = device_named(device)
     if out is not None and not out.absolute().parent.is_dir():
         raise ConfigurationError(f"--out {out}: the folder {out.absolute().parent} does not exist; make it first")
+    if out is not None and out.is_dir():
+        raise ConfigurationError(f"--out {out}: a folder; expected the name of a file")
     uri = tracking_uri(given.get("tracking", {}).get("uri"))
     trained = load_model(find_model(reference, uri))
     net = trained.net.to(where)
+    seed = trained.config.training.seed if seed is None else seed
     sequences, title, data = _sequences(trained, given.get("data", {}), part)
     scale = Scale(int(trained.data["frame"]), _std_lsb(trained))
     size = batch_size or trained.config.training.batch_size or 64
@@ -68,7 +72,9 @@ def run(
     if out is not None:
         write_whole(out, content)
     if not Path(reference).is_dir():
-        prefix = part if "source" not in given.get("data", {}) else "other"
+        # Names of their own where the run has histories: train/ and validation/ are curves over its steps.
+        own = "test" if part == "test" else f"{part}-best"
+        prefix = own if "source" not in given.get("data", {}) else "other"
         metrics = {f"{prefix}/{name}": value for e in estimates for name, value in e.metrics().items()}
         with TemporaryDirectory() as folder:
             file = Path(folder) / f"evaluation-{prefix}-{'-'.join(e.name for e in estimates[:-1])}.json"
@@ -95,7 +101,8 @@ def _sequences(trained: TrainedModel, given: dict[str, Any], part: str) -> tuple
             )
         sequences = getattr(corpus.with_normaliser(normaliser), part)
         return sequences, f"{part} part of {own.source}: {len(sequences)} sequences", {"checksum": corpus.checksum}
-    options = DataOptions(**{"frame": trained.data["frame"], "sample_rate": trained.data["sample_rate"], **given})
+    known = {"frame": trained.data["frame"], "sample_rate": trained.data["sample_rate"]}
+    options = config.read(None, {"data": {**known, **given}}).data
     if options.frame != trained.data["frame"]:
         raise ConfigurationError(f"--frame {options.frame}: the model has frames of {trained.data['frame']} samples")
     if options.sample_rate != trained.data["sample_rate"]:

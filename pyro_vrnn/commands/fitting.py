@@ -1,6 +1,8 @@
 """What ``fit`` does, in its order: read, build, train, score, keep."""
 
 import json
+import math
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,19 +14,20 @@ from rich.progress import Progress
 
 from pyro_vrnn.commands import display
 from pyro_vrnn.data import Corpus, batches, load
-from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.errors import ConfigurationError, DataError
 from pyro_vrnn.inference.latents import LatentUse, latent_use
 from pyro_vrnn.inference.likelihood import ESTIMATORS, estimators_for
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.sizes import parameters_per_part
-from pyro_vrnn.model.variants import build
+from pyro_vrnn.model.variants import ModelOptions, build
 from pyro_vrnn.tracking import (
     DatasetRecord,
     TrackedRun,
     fetch,
     find_run,
     provenance,
+    shown,
     tracking_uri,
     ui_address,
 )
@@ -63,6 +66,9 @@ def run(
     out = display.console()
     config = read(file, given, settings) if resume is None else _stored_config(resume, given, file, settings)
     uri = tracking_uri(config.tracking.uri)
+    if config.tracking.uri is not None and shown(config.tracking.uri) != config.tracking.uri:
+        # The configuration is stored with the run and the model: a password of the store's must not be.
+        config = config.model_copy(update={"tracking": config.tracking.model_copy(update={"uri": None})})
     config = config.explicit(config.data.frame)
     device = device_named(config.training.device)
     out.print(
@@ -72,6 +78,8 @@ def run(
     corpus = _read(config, out)
     for line in corpus.lines():
         out.print(line, markup=False)
+    if resume is not None:
+        _check_same_data(resume, corpus, uri)
     torch.manual_seed(config.training.seed)
     net = build(config.model, corpus.frame).to(device)
     out.print(f"{config.model.variant} ({config.model.preset}), {display.parameters_line(parameters_per_part(net))}")
@@ -97,10 +105,11 @@ def _train_and_score(
         write_whole(folder / "config.toml", stored.toml().encode())
         tracked.artifact(folder / "config.toml")
     begun, seconds = trainer.progress.step, trainer.seconds_per_epoch()
-    left = max(trainer.epochs - trainer.progress.epoch, 0)
+    left = max(trainer.steps - begun, 0)
+    epochs = math.ceil(left / trainer.steps_per_epoch)
     out.print(
-        f"run {tracked.name}: {left} epochs of {trainer.steps_per_epoch} steps, "
-        f"about {display.duration(seconds * left)}"
+        f"run {tracked.name}: {epochs} epochs of {trainer.steps_per_epoch} steps, "
+        f"about {display.duration(seconds * left / trainer.steps_per_epoch)}"
     )
     started = time.monotonic()
     with watcher.shown:
@@ -124,6 +133,7 @@ def _train_and_score(
         parameters=parameters_per_part(net),
         latents=None if use is None else use.metrics(),
         data=corpus.describe(),
+        skipped=[list(item) for item in corpus.skipped],
     )
     metrics = {f"test/{name}": value for e in estimates for name, value in e.metrics().items()}
     metrics |= {} if use is None else {f"test/{name}": value for name, value in use.metrics().items()}
@@ -149,7 +159,7 @@ class _Watcher:
 
     def expect(self, trainer: Trainer) -> None:
         """Sets the bar's length."""
-        self.shown = display.FitDisplay(self.out, trainer.steps_per_epoch, trainer.epochs, self.mark)
+        self.shown = display.FitDisplay(self.out, trainer.epochs, trainer.steps, self.mark)
 
     def step(self, progress: Standing, metrics: dict[str, float], frames: int) -> None:
         """After each optimiser step."""
@@ -190,10 +200,12 @@ def _close(
     if use is not None:
         out.print(use.line())
     out.print(f"run {tracked.name} ({tracked.id}), files in {tracked.folder}")
+    name, store = shlex.quote(tracked.name), _store_arguments(config)
+    estimator = "--estimator iwae --particles 1000" if use is not None else "--estimator exact"
     for words, line in (
-        ("score again", f"python cli.py evaluate {tracked.name} --estimator iwae --particles 1000"),
-        ("compare", f"python cli.py fit --variant {_another(config.model.variant)} {_data_arguments(config)}".rstrip()),
-        ("open the UI", f"python cli.py ui   then {ui_address(tracked.uri, tracked)}"),
+        ("score again", f"python cli.py evaluate {name} {estimator}{store}"),
+        ("compare", f"python cli.py fit --variant {_another(config.model.variant)}{_same_arguments(config)}{store}"),
+        ("open the UI", f"python cli.py ui{store}   then {ui_address(tracked.uri, tracked)}"),
     ):
         out.print(f"{words + ':':<12} {line}", markup=False)
 
@@ -202,19 +214,25 @@ def _another(variant: str) -> str:
     return "rnn-gauss" if variant != "rnn-gauss" else "vrnn-gauss"
 
 
-def _data_arguments(config: Config) -> str:
-    data, default = config.data.model_dump(exclude_none=True), type(config.data)().model_dump(exclude_none=True)
-    changed = {name: value for name, value in data.items() if default.get(name) != value}
-    flags = {"source": "--data"}
-    words = []
-    for name, value in changed.items():
-        words.append(flags.get(name, "--" + name.replace("_", "-")))
-        words += (
-            []
-            if value is True
-            else [f"'{value}'" if isinstance(value, str) and not value.isidentifier() else str(value)]
-        )
-    return " ".join(words)
+def _store_arguments(config: Config) -> str:
+    return "" if config.tracking.uri is None else f" --tracking-uri {shlex.quote(config.tracking.uri)}"
+
+
+def _same_arguments(config: Config) -> str:
+    """What makes another variant's run comparable: the same data, preset and seed."""
+    data, default = config.data.model_dump(exclude_none=True), type(config.data)()
+    words: list[str] = []
+    for name, value in data.items():
+        if value == getattr(default, name):
+            continue
+        if name in ("validation", "test"):  # they have no option of their own
+            words += ["--set", f"data.{name}={value}"]
+        else:
+            words += ["--data" if name == "source" else "--" + name.replace("_", "-")]
+            words += [] if value is True else [str(value)]
+    words += [] if config.model.preset == ModelOptions().preset else ["--preset", config.model.preset]
+    words += ["--seed", str(config.training.seed)] if config.training.seed else []
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
@@ -231,6 +249,7 @@ def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
         "data": name,
         "data.checksum": corpus.checksum,
         "seed": str(config.training.seed),
+        "device": _device(next(net.parameters()).device),
         **provenance(),
     }
     counts = {f"parameters.{part}": count for part, count in parameters_per_part(net).items()}
@@ -265,7 +284,20 @@ def _stored_config(
     record = find_run(resume, uri=uri)
     stored = read(fetch(record.id, "config.toml", uri=uri))
     kept = stored.model_dump(exclude_none=True)
-    return read(None, {room: {**kept.get(room, {}), **given.get(room, {})} for room in {*kept, *given}}, settings)
+    rooms = {room: {**kept.get(room, {}), **given.get(room, {})} for room in {*kept, *given}}
+    # The store that the run was found in, not the one it was begun in: that may have been a relative path, or moved.
+    rooms["tracking"]["uri"] = given.get("tracking", {}).get("uri")
+    return read(None, rooms, settings)
+
+
+def _check_same_data(resume: str, corpus: Corpus, uri: str) -> None:
+    """A run goes on with the files that it began with."""
+    expected = find_run(resume, uri=uri).tags.get("data.checksum", corpus.checksum)
+    if corpus.checksum != expected:
+        raise DataError(
+            f"--resume {resume}: the files of {corpus.name} are not those the run was trained on (checksum"
+            f" {corpus.checksum[:12]}, expected {expected[:12]}); put them back, or start a new run"
+        )
 
 
 def _read(config: Config, out: Console) -> Corpus:

@@ -32,6 +32,7 @@ class DataOptions(BaseModel):
     segment: float | None = Field(
         default=None,
         ge=0,
+        allow_inf_nan=False,
         description="Cut clips into segments of this many seconds, rounded to whole frames; what is left at a clip's "
         "end is dropped. 0: whole clips, of different lengths. None: as the embedded set has it, else whole clips.",
     )

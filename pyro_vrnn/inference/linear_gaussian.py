@@ -15,7 +15,7 @@ from torch.distributions import MultivariateNormal
 from pyro_vrnn.model.densities import SIGMA_FLOOR, ConstantGaussian
 from pyro_vrnn.model.emissions import Emission
 from pyro_vrnn.model.guides import FilteringGuide
-from pyro_vrnn.model.nets import Affine, Identity
+from pyro_vrnn.model.nets import Identity
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.priors import ConditionalPrior
 from pyro_vrnn.model.recurrence import Linear
@@ -111,4 +111,4 @@ def guide_by_bayes(net: VRNN, *, widen: float = 1.0) -> None:
     cast(ConstantGaussian, guide.head).rho.copy_((sigma - SIGMA_FLOOR).expm1().log())
 
 
-__all__ = ["Affine", "Matrices", "evidence", "guide_by_bayes", "joint", "linear_gaussian", "matrices"]
+__all__ = ["Matrices", "evidence", "guide_by_bayes", "joint", "linear_gaussian", "matrices"]

@@ -87,7 +87,6 @@ class Linear(Recurrence):
 class Stacked(Recurrence):
     """What LSTM and GRU share: layers of gates, each reading the layer below and its own past."""
 
-    gates = 0
     cells: Any  # a ModuleList, whose items torch types as Module or Tensor
 
     def __init__(self, dims: Dims, *, layers: int = 1) -> None:
@@ -105,12 +104,10 @@ class Stacked(Recurrence):
 
 
 class LSTM(Stacked):
-    """Long short-term memory without peepholes; its cells are private (facts of the paper's code: only h conditions).
+    """Long short-term memory without peepholes; its cells are private: only h conditions the nets (released code).
 
     The memory holds every layer's c, then the lower layers' h.
     """
-
-    gates = 4
 
     @property
     def memory_size(self) -> int:  # type: ignore[override]
@@ -174,8 +171,6 @@ class GRU(Stacked):
 
     The memory holds the lower layers' h.
     """
-
-    gates = 3
 
     @property
     def memory_size(self) -> int:  # type: ignore[override]

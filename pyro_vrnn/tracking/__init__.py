@@ -7,7 +7,7 @@ from pyro_vrnn.tracking.provenance import provenance
 from pyro_vrnn.tracking.records import RunRecord, deliver_run, fetch, find_run, find_runs, log_results
 from pyro_vrnn.tracking.run import DatasetRecord, TrackedRun
 from pyro_vrnn.tracking.signals import Terminated
-from pyro_vrnn.tracking.store import DEFAULT_URI, tracking_uri
+from pyro_vrnn.tracking.store import DEFAULT_URI, shown, tracking_uri
 from pyro_vrnn.tracking.ui import serve_ui, ui_address, ui_command
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "log_results",
     "provenance",
     "serve_ui",
+    "shown",
     "tracking_uri",
     "ui_address",
     "ui_command",

@@ -4,9 +4,8 @@ The store takes points and never gives them up: a metric cannot be deleted, and 
 point. Only what lies at or before the last checkpoint is therefore delivered. A run that dies goes on from there, so
 no point in the store can ever belong to steps that are run again. To deliver everything at once and to skip the steps
 that come again is right only where they come out bit for bit the same; on a GPU they do not, and there are the epochs
-long enough for anyone to want it. Whoever watches gets points as often as there are checkpoints (the loop asks
-:attr:`~pyro_vrnn.tracking.run.TrackedRun.waiting` when one is due) and, within seconds, the newest values as the tag
-``progress``: tags can be overwritten.
+long enough for anyone to want it. Whoever watches gets points as often as there are checkpoints and, within seconds,
+the newest values as the tag ``progress``: tags can be overwritten.
 
 A delivery that is cut off is repeated: a point with the same name, value, time and step does not double.
 """

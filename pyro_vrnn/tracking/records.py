@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pyro_vrnn.errors import TrackingError
-from pyro_vrnn.tracking.delivery import BATCH, Delivery, points_of
+from pyro_vrnn.tracking.delivery import BATCH, DELIVERED, Delivery, points_of
 from pyro_vrnn.tracking.destination import MlflowRun
 from pyro_vrnn.tracking.journal import Record
 from pyro_vrnn.tracking.locks import SUPPORTED, Ownership
@@ -128,7 +128,9 @@ def fetch(reference: str, under: str, *, uri: str) -> Path:
 def log_results(
     reference: str, metrics: Mapping[str, float], files: Sequence[Path], *, uri: str, under: str = ""
 ) -> None:
-    """Add results to a run, whatever its status. A metric that has this value already is not stored again.
+    """Add results to a run, whatever its status, at the last step whose metrics it has.
+
+    A metric that has this value already is not stored again.
 
     Args:
         reference: The run.
@@ -145,7 +147,7 @@ def log_results(
     destination = MlflowRun(store.open(), record.id)
     names = Names("metric")
     values = {names[name]: float(value) for name, value in metrics.items()}
-    points = points_of(Record(time.time_ns() // 1_000_000, 0, values))
+    points = points_of(Record(time.time_ns() // 1_000_000, int(record.tags.get(DELIVERED, 0)), values))
     if unstorable := sorted(values.keys() - {point.name for point in points}):
         logger.warning("run %s: not finite, so not stored: %s", record.name, ", ".join(unstorable))
     new = [point for point in points if record.metrics.get(point.name) != point.value]

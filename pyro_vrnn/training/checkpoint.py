@@ -51,8 +51,9 @@ def save_checkpoint(
     for name, parameter in net.named_parameters():
         tensors |= {f"adam.{key}.{name}": value for key, value in optimiser.state.get(parameter, {}).items()}
     tensors["random.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    device = next(net.parameters()).device
+    if device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
     folder.mkdir(parents=True, exist_ok=True)
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     write_whole(folder / FILE, save(contiguous, {"progress": json.dumps(asdict(progress))}))
@@ -94,8 +95,9 @@ def load_checkpoint(
             key: value.to(parameter.device) for key, value in moments.items() if value is not None
         }
     torch.set_rng_state(tensors["random.cpu"])
-    if "random.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random.cuda"])
+    device = next(net.parameters()).device
+    if "random.cuda" in tensors and device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random.cuda"], device)
     return _under("best.", tensors) or None, progress
 
 

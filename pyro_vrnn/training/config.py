@@ -28,7 +28,7 @@ class TrainingOptions(BaseModel):
     )
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient of the bound per frame")
     patience: int = Field(20, gt=0, description="epochs without a better validation bound before stopping")
-    seed: int = Field(0, ge=0, description="the one seed that all randomness flows from")
+    seed: int = Field(0, ge=0, lt=2**63, description="the one seed that all randomness flows from")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     program: Literal["sequence", "markov"] = Field("sequence", description="Pyro program that is trained")
     elbo: Literal["mean-field", "trace"] = Field("mean-field", description="KL analytic where it exists, or sampled")
@@ -130,12 +130,15 @@ def read(
     Raises:
         ConfigurationError: If the file cannot be read, a key is unknown or a value has the wrong form.
     """
-    tree: dict[str, dict[str, Any]] = {}
+    tree: dict[str, Any] = {}
     if file is not None:
         try:
-            tree = tomllib.loads(file.read_text())
+            tree = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigurationError(f"--config {file}: {error}; expected TOML as a run stores it") from None
+        for room, options in tree.items():
+            if not isinstance(options, dict):
+                raise ConfigurationError(f"--config {file}: {room} = {options!r}; expected tables such as [model]")
     for room, options in (given or {}).items():
         tree.setdefault(room, {}).update(options)
     for setting in settings:

@@ -103,6 +103,12 @@ class Trainer:
         """Batches of the training part."""
         return number_of_batches(self.train, self.batch_size)
 
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole training, if patience does not end it."""
+        steps = self.epochs * self.steps_per_epoch
+        return min(steps, self.options.max_steps or steps)
+
     def resume(self) -> None:
         """Goes on from the folder's checkpoint.
 
@@ -152,11 +158,10 @@ class Trainer:
                 x, mask = batch.x.to(self.device), batch.mask.to(self.device)
                 self.objective(x, mask).backward()
                 next(self.net.parameters()).detach().sum().item()  # waits for the device
-                if i:  # the first is warming up
-                    rates.append((time.perf_counter() - start) / int(mask.sum()))
+                rates.append((time.perf_counter() - start) / int(mask.sum()))
         self.net.zero_grad()
         frames = int(self.train.lengths.sum()) + int(self.validation.lengths.sum()) // 3
-        return frames * min(rates, default=float("nan"))
+        return frames * min(rates[1:] or rates)  # the first is warming up
 
     def _over(self) -> bool:
         done = self.progress
@@ -203,8 +208,7 @@ class Trainer:
 
     def _learning_rate(self) -> float:
         """Of this step; a function of the step alone, so that a resumed run goes on with it."""
-        steps = self.epochs * self.steps_per_epoch
-        done = self.progress.step / min(steps, self.options.max_steps or steps)
+        done = self.progress.step / self.steps
         share = 0.5 * (1 + math.cos(math.pi * min(done, 1.0))) if self.options.decay == "cosine" else 1.0
         return (self.options.learning_rate or 0.0) * share
 
@@ -212,7 +216,8 @@ class Trainer:
         validation = score(
             self.net, self.validation, estimators_for(self.net)[0], self.batch_size, Scale(self.train.frame)
         )
-        improved = validation.per_sequence > self.progress.best
+        # A best that is NaN is none: nothing compares as larger.
+        improved = validation.per_sequence > self.progress.best or math.isnan(self.progress.best)
         if improved or self.best is None:
             self.progress.best, self.progress.best_epoch = validation.per_sequence, self.progress.epoch
             self.best = {name: value.detach().clone() for name, value in self.net.state_dict().items()}

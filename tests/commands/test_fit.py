@@ -73,7 +73,7 @@ def test_a_fit_says_what_it_does_in_order_and_keeps_it(command, tmp_path):
 
     more = command("evaluate", "first", "--estimator", "iwae", "--particles", "7", "--split", "validation")
     assert "≈" in more.out
-    assert "validation/iwae_7" in find_run("first", uri=URI).metrics
+    assert "validation-best/iwae_7" in find_run("first", uri=URI).metrics
 
     elsewhere = command("evaluate", "first", "--data", record(tmp_path / "others", 3, seed=5), "--estimator", "elbo")
     assert elsewhere.status == 0, elsewhere.err

@@ -81,7 +81,7 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(files.os, "replace", crash)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(TrackingError, match="disk full"):
         files.write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
