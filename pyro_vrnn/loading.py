@@ -1,5 +1,6 @@
 """From a run or a folder to a model that can be used."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ def find_model(reference: str | Path, uri: str) -> Path:
     Raises:
         TrackingError: If there is no such run, or it has no model.
     """
-    if Path(reference).is_dir():
+    # A bare word is a run's name, unless a model lies in a folder of that name.
+    if (Path(reference) / "model.safetensors").is_file() or (Path(reference).is_dir() and os.sep in str(reference)):
         return Path(reference)
     from pyro_vrnn.tracking import fetch
 

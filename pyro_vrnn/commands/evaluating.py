@@ -56,7 +56,8 @@ def run(
     if out is not None and out.is_dir():
         raise ConfigurationError(f"--out {out}: a folder; expected the name of a file")
     uri = tracking_uri(given.get("tracking", {}).get("uri"))
-    trained = load_model(find_model(reference, uri))
+    folder = find_model(reference, uri)
+    trained = load_model(folder)
     net = trained.net.to(where)
     seed = trained.config.training.seed if seed is None else seed
     sequences, title, data = _sequences(trained, given.get("data", {}), part)
@@ -71,13 +72,13 @@ def run(
     content = json.dumps(results, indent=2).encode()
     if out is not None:
         write_whole(out, content)
-    if not Path(reference).is_dir():
+    if folder != Path(reference):
         # Names of their own where the run has histories: train/ and validation/ are curves over its steps.
         own = "test" if part == "test" else f"{part}-best"
-        prefix = own if "source" not in given.get("data", {}) else "other"
+        prefix = own if "source" not in given.get("data", {}) else f"data-{Path(given['data']['source']).name}"
         metrics = {f"{prefix}/{name}": value for e in estimates for name, value in e.metrics().items()}
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / f"evaluation-{prefix}-{'-'.join(e.name for e in estimates[:-1])}.json"
+        with TemporaryDirectory() as aside:
+            file = Path(aside) / f"evaluation-{prefix}-{'-'.join(e.name for e in estimates[:-1])}.json"
             file.write_bytes(content)
             log_results(reference, metrics, [file], uri=uri)
         console.print(f"kept with run {reference}")

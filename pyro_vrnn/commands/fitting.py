@@ -2,7 +2,6 @@
 
 import json
 import math
-import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from pyro_vrnn.commands import display
+from pyro_vrnn.commands import closing, display
 from pyro_vrnn.data import Corpus, batches, load
 from pyro_vrnn.errors import ConfigurationError, DataError
 from pyro_vrnn.inference.latents import LatentUse, latent_use
@@ -20,7 +19,7 @@ from pyro_vrnn.inference.likelihood import ESTIMATORS, estimators_for
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.sizes import parameters_per_part
-from pyro_vrnn.model.variants import ModelOptions, build
+from pyro_vrnn.model.variants import build
 from pyro_vrnn.tracking import (
     DatasetRecord,
     TrackedRun,
@@ -29,8 +28,8 @@ from pyro_vrnn.tracking import (
     provenance,
     shown,
     tracking_uri,
-    ui_address,
 )
+from pyro_vrnn.training.checkpoint import FILE
 from pyro_vrnn.training.checkpoint import Progress as Standing
 from pyro_vrnn.training.config import Config, read
 from pyro_vrnn.training.files import write_whole
@@ -78,32 +77,34 @@ def run(
     corpus = _read(config, out)
     for line in corpus.lines():
         out.print(line, markup=False)
-    if resume is not None:
-        _check_same_data(resume, corpus, uri)
+    checkpoint = None if resume is None else _checkpoint(resume, corpus, uri)
     torch.manual_seed(config.training.seed)
     net = build(config.model, corpus.frame).to(device)
     out.print(f"{config.model.variant} ({config.model.preset}), {display.parameters_line(parameters_per_part(net))}")
     tracked = _start(config, corpus, net, uri) if resume is None else TrackedRun.resume(resume, uri=uri)
     with tracked:
-        return _train_and_score(config, corpus, net, tracked, out, resumed=resume is not None)
+        return _train_and_score(config, corpus, net, tracked, out, checkpoint)
 
 
 def _train_and_score(
-    config: Config, corpus: Corpus, net: VRNN, tracked: TrackedRun, out: Console, *, resumed: bool
+    config: Config, corpus: Corpus, net: VRNN, tracked: TrackedRun, out: Console, checkpoint: Path | None
 ) -> dict[str, Any]:
     folder, bound = tracked.folder, ESTIMATORS[estimators_for(net)[0]].kind.value
     watcher = _Watcher(tracked, bound, out)
     trainer = Trainer(net, corpus.train, corpus.validation, config.training, folder / "checkpoint", watcher)
     watcher.expect(trainer)
-    if resumed:
-        trainer.resume()
+    if checkpoint is not None:
+        trainer.resume(checkpoint)
         tracked.rewind(trainer.progress.step)
         out.print(f"resuming {tracked.name} after step {trainer.progress.step}, epoch {trainer.progress.epoch}")
     else:
         # A name is one run's own: whoever repeats the configuration makes another run.
         stored = config.model_copy(update={"tracking": config.tracking.model_copy(update={"name": None})})
         write_whole(folder / "config.toml", stored.toml().encode())
-        tracked.artifact(folder / "config.toml")
+        parts = {part: getattr(corpus, part).names for part in ("train", "validation", "test")}
+        write_whole(folder / "split.json", json.dumps(parts, indent=1).encode())
+        for path in (folder / "config.toml", folder / "split.json"):
+            tracked.artifact(path)
     begun, seconds = trainer.progress.step, trainer.seconds_per_epoch()
     left = max(trainer.steps - begun, 0)
     epochs = math.ceil(left / trainer.steps_per_epoch)
@@ -144,7 +145,7 @@ def _train_and_score(
     save_model(folder / "model", net, config, corpus.describe())
     for path in (folder / "results.json", folder / "model", folder / "checkpoint"):
         tracked.artifact(path)
-    _close(tracked, config, corpus, estimates, use, out)
+    closing.close(tracked, config, corpus, estimates, use, out)
     if not completed:
         tracked.finish("KILLED", "ended by Ctrl-C")
         raise InterruptedRunError
@@ -187,52 +188,6 @@ def _score(config: Config, corpus: Corpus, net: VRNN) -> tuple[list[Estimate], L
     ]
     use = latent_use(net, batches(corpus.test, size), seed=training.seed) if net.has_latents else None
     return estimates, use
-
-
-def _close(
-    tracked: TrackedRun, config: Config, corpus: Corpus, estimates: list[Estimate], use: LatentUse | None, out: Console
-) -> None:
-    out.print(
-        display.results_table(estimates, f"test set: {len(corpus.test)} sequences, standardised by the training set")
-    )
-    if corpus.std_lsb is not None and not corpus.lossless:
-        out.print("bits are per 16-bit step of the decoded audio: the source was resampled, mixed or lossy")
-    if use is not None:
-        out.print(use.line())
-    out.print(f"run {tracked.name} ({tracked.id}), files in {tracked.folder}")
-    name, store = shlex.quote(tracked.name), _store_arguments(config)
-    estimator = "--estimator iwae --particles 1000" if use is not None else "--estimator exact"
-    for words, line in (
-        ("score again", f"python cli.py evaluate {name} {estimator}{store}"),
-        ("compare", f"python cli.py fit --variant {_another(config.model.variant)}{_same_arguments(config)}{store}"),
-        ("open the UI", f"python cli.py ui{store}   then {ui_address(tracked.uri, tracked)}"),
-    ):
-        out.print(f"{words + ':':<12} {line}", markup=False)
-
-
-def _another(variant: str) -> str:
-    return "rnn-gauss" if variant != "rnn-gauss" else "vrnn-gauss"
-
-
-def _store_arguments(config: Config) -> str:
-    return "" if config.tracking.uri is None else f" --tracking-uri {shlex.quote(config.tracking.uri)}"
-
-
-def _same_arguments(config: Config) -> str:
-    """What makes another variant's run comparable: the same data, preset and seed."""
-    data, default = config.data.model_dump(exclude_none=True), type(config.data)()
-    words: list[str] = []
-    for name, value in data.items():
-        if value == getattr(default, name):
-            continue
-        if name in ("validation", "test"):  # they have no option of their own
-            words += ["--set", f"data.{name}={value}"]
-        else:
-            words += ["--data" if name == "source" else "--" + name.replace("_", "-")]
-            words += [] if value is True else [str(value)]
-    words += [] if config.model.preset == ModelOptions().preset else ["--preset", config.model.preset]
-    words += ["--seed", str(config.training.seed)] if config.training.seed else []
-    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
@@ -290,14 +245,22 @@ def _stored_config(
     return read(None, rooms, settings)
 
 
-def _check_same_data(resume: str, corpus: Corpus, uri: str) -> None:
-    """A run goes on with the files that it began with."""
-    expected = find_run(resume, uri=uri).tags.get("data.checksum", corpus.checksum)
+def _checkpoint(resume: str, corpus: Corpus, uri: str) -> Path:
+    """The checkpoint to go on from: of the working folder, or of the store where that is not on this machine.
+
+    Raises:
+        DataError: If the files are not those that the run began with.
+        TrackingError: If there is no checkpoint.
+    """
+    record = find_run(resume, uri=uri)
+    expected = record.tags.get("data.checksum", corpus.checksum)
     if corpus.checksum != expected:
         raise DataError(
             f"--resume {resume}: the files of {corpus.name} are not those the run was trained on (checksum"
             f" {corpus.checksum[:12]}, expected {expected[:12]}); put them back, or start a new run"
         )
+    local = Path(record.tags.get("folder", "")) / "checkpoint"
+    return local if (local / FILE).is_file() else fetch(record.id, "checkpoint", uri=uri)
 
 
 def _read(config: Config, out: Console) -> Corpus:

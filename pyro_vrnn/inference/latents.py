@@ -7,6 +7,7 @@ import pyro
 import torch
 from torch import Tensor
 
+from pyro_vrnn.inference.noise import own_noise
 from pyro_vrnn.model.guides import PriorGuide
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import infer
@@ -67,8 +68,7 @@ def latent_use(net: VRNN, batches: Iterable[tuple[Tensor, Tensor, Tensor]], *, s
     """
     device = next(net.parameters()).device
     kl = bound = from_prior = frames = 0.0
-    with torch.random.fork_rng(), pyro.validation_enabled(False):
-        torch.manual_seed(seed)
+    with own_noise(device, seed), pyro.validation_enabled(False):
         for x, mask, _ in batches:
             x, mask = x.to(device), mask.to(device)
             z, rollout = infer(net, x, mask, x.shape[:1])

@@ -11,6 +11,7 @@ from pyro import poutine
 from torch import Tensor
 
 from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.inference.noise import own_noise
 from pyro_vrnn.inference.results import Estimate, Kind, Scale
 from pyro_vrnn.model import sequence
 from pyro_vrnn.model.network import VRNN
@@ -54,7 +55,7 @@ def kl_form(net: VRNN) -> str:
     """``analytic`` or ``sampled``: how :func:`elbo` computes the KL for this model's guide and prior."""
     like = next(net.parameters())
     x, mask = like.new_zeros(1, 1, net.dims.x), torch.ones(1, 1, dtype=torch.bool, device=like.device)
-    with torch.no_grad(), torch.random.fork_rng():
+    with torch.no_grad(), own_noise(like.device):
         try:
             return "analytic" if infer(net, x, mask, (1,))[1].kl is not None else ""
         except NotImplementedError:
@@ -208,8 +209,7 @@ def estimate(
     training = net.training
     net.eval()
     order, nats, frames = [], [], []
-    with torch.random.fork_rng(), pyro.validation_enabled(False):
-        torch.manual_seed(seed)
+    with own_noise(device, seed), pyro.validation_enabled(False):
         for x, mask, indices in batches:
             score = estimator.score(net, x.to(device), mask.to(device), particles)
             order.append(np.asarray(indices))

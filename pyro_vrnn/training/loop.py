@@ -13,6 +13,7 @@ from torch import Tensor
 from pyro_vrnn.data import Batch, Sequences, batches, number_of_batches
 from pyro_vrnn.errors import ConfigurationError, UserError
 from pyro_vrnn.inference.likelihood import estimate, estimators_for
+from pyro_vrnn.inference.noise import own_noise
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.training.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -109,13 +110,16 @@ class Trainer:
         steps = self.epochs * self.steps_per_epoch
         return min(steps, self.options.max_steps or steps)
 
-    def resume(self) -> None:
-        """Goes on from the folder's checkpoint.
+    def resume(self, folder: Path | None = None) -> None:
+        """Goes on from a checkpoint.
+
+        Args:
+            folder: Where it lies; None: where this one's go.
 
         Raises:
             TrackingError: If it is missing, damaged or of another model.
         """
-        self.best, self.progress = load_checkpoint(self.folder, self.net, self.optimiser)
+        self.best, self.progress = load_checkpoint(folder or self.folder, self.net, self.optimiser)
 
     def fit(self) -> bool:
         """Trains until the epochs, the steps or the patience are used up, then takes the best state.
@@ -150,7 +154,7 @@ class Trainer:
     def seconds_per_epoch(self, probes: int = 4) -> float:
         """How long an epoch will take, from the fastest of a few batches whose gradients are thrown away."""
         rates = []
-        with torch.random.fork_rng(), pyro.validation_enabled(False):
+        with own_noise(self.device), pyro.validation_enabled(False):
             for i, batch in enumerate(batches(self.train, self.batch_size, shuffle=self.options.seed)):
                 if i > probes:
                     break
@@ -224,8 +228,9 @@ class Trainer:
         self.watcher.epoch(self.progress, validation, improved)
 
     def _end_epoch(self) -> None:
-        self.progress.epoch += 1
-        self.progress.batch = 0
+        if self.progress.batch == self.steps_per_epoch:  # not where max_steps ended it
+            self.progress.epoch += 1
+            self.progress.batch = 0
         self._validate()
         self._save()
 
@@ -237,7 +242,7 @@ class Trainer:
     def _stop_at(self, x: Tensor, mask: Tensor, random_state: Tensor, what: str) -> None:
         """Replays the step to name what went wrong; its parameters are still those of the last good state."""
         self.optimiser.zero_grad()
-        with torch.random.fork_rng():
+        with own_noise(self.device):
             _set_random_state(self.device, random_state)
             where = culprit(self.net, x, mask)
         self.optimiser.zero_grad()

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from pyro_vrnn.errors import TrackingError
+from pyro_vrnn.inference.noise import own_noise
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.variants import build
 from pyro_vrnn.training.config import Config, read
@@ -24,7 +25,7 @@ class TrainedModel:
     """A trained model with all that is needed to use it.
 
     Attributes:
-        net: The parts, in evaluation mode.
+        net: The parts.
         config: What it was trained with.
         data: What its data were: ``mean`` and ``std`` of the standardisation, ``sample_rate``, ``frame``, ``lsb``,
             ``checksum`` and counts.
@@ -74,10 +75,10 @@ def load_model(folder: Path) -> TrainedModel:
     config = read(folder / CONFIG)
     try:
         data = json.loads((folder / DATA).read_bytes())
-        with torch.random.fork_rng():
+        with own_noise(torch.device("cpu")):
             net = build(config.model, int(data["frame"]))
         net.load_state_dict(load_file(folder / WEIGHTS))
     except (SafetensorError, ValueError, KeyError, RuntimeError, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TrackingError(f"{folder}: damaged, or not of this configuration ({first})") from None
-    return TrainedModel(net.eval(), config, data)
+    return TrainedModel(net, config, data)

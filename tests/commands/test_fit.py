@@ -42,7 +42,7 @@ def test_a_fit_says_what_it_does_in_order_and_keeps_it(command, tmp_path):
         r"i\.i\.d\. Gaussian \(reference\) +=",
         r"z is in use|the posterior has collapsed|z differs",
         r"run first \([0-9a-f]{32}\), files in ",
-        r"score again: +python cli.py evaluate first",
+        r"score again: +python cli.py evaluate [0-9a-f]{8} --estimator iwae",
         r"open the UI: .*workflowType=machine_learning",
     ]
     at = 0
