@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import signal
 import time
 
@@ -285,3 +286,26 @@ def test_fit_on_cuda(command, tmp_path):
     ended = _fit(command, record(tmp_path / "tones"), "--device", "cuda")
     assert ended.status == 0, ended.err
     assert len(find_runs("pyro_vrnn", uri=URI)) == 1
+
+
+def test_resuming_without_the_working_folder_takes_the_checkpoint_of_the_store(command, tmp_path):
+    _fit(command, record(tmp_path / "tones"))
+    run = find_run("first", uri=URI)
+    shutil.rmtree(tmp_path / "mlruns/runs" / run.id / "checkpoint")
+    ended = command("fit", "--resume", "first", "--epochs", "4")
+    assert ended.status == 0, ended.err
+    assert "resuming first after step 4, epoch 2" in ended.out
+    shutil.rmtree(tmp_path / "mlruns/runs" / run.id / "checkpoint")
+    shutil.rmtree(next((tmp_path / "mlruns/artifacts").rglob("checkpoint")))
+    refused = command("fit", "--resume", "first", "--epochs", "6")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert find_run("first", uri=URI).status == "FINISHED"
+
+
+def test_resuming_refuses_other_data(command, tmp_path):
+    folder = record(tmp_path / "tones")
+    _fit(command, folder)
+    (folder / "000.wav").unlink()
+    refused = command("fit", "--resume", "first", "--epochs", "4")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "are not those the run was trained on" in refused.err
