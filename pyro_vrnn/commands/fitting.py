@@ -212,7 +212,14 @@ def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
         uri=uri,
         experiment=config.tracking.experiment,
         name=config.tracking.name or f"{model.variant}-{name}-s{config.training.seed}-{time.strftime('%m%d-%H%M%S')}",
-        parameters={**config.flat(), **counts, "parameters.all": sum(counts.values())},
+        # A part that a model does not have is a value of its own: the UI calls what is missing unknown.
+        parameters={
+            "model.prior": "none",
+            "model.guide": "none",
+            **config.flat(),
+            **counts,
+            "parameters.all": sum(counts.values()),
+        },
         tags=tags,
         dataset=DatasetRecord(
             name=name,
