@@ -32,7 +32,7 @@ def close(
         ("compare", f"python cli.py fit --variant {_another(config.model.variant)}{_same_arguments(config)}{store}"),
         ("open the UI", f"python cli.py ui{store}   then {ui_address(tracked.uri, tracked)}"),
     ):
-        out.print(f"{words + ':':<12} {line}", markup=False)
+        out.print(f"{words + ':':<12} {line}")
 
 
 def _another(variant: str) -> str:

@@ -43,7 +43,7 @@ class FitDisplay:
 
     def __init__(self, out: Console, epochs: int, total: int, mark: str) -> None:
         self.out, self.epochs, self.total, self.mark = out, epochs, total, mark
-        self.frames = self.seconds = self.bound = self.kl = self.weight = 0.0
+        self.frames = self.seconds = self.bound = self.kl = 0.0
         self.validation = math.nan
         self.started, self.first_step = time.monotonic(), -1
         self.bar = Progress(

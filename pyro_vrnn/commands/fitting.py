@@ -76,7 +76,7 @@ def run(
     )
     corpus = _read(config, out)
     for line in corpus.lines():
-        out.print(line, markup=False)
+        out.print(line)
     checkpoint = None if resume is None else _checkpoint(resume, corpus, uri)
     torch.manual_seed(config.training.seed)
     net = build(config.model, corpus.frame).to(device)

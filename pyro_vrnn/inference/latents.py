@@ -72,12 +72,8 @@ def latent_use(net: VRNN, batches: Iterable[tuple[Tensor, Tensor, Tensor]], *, s
         for x, mask, _ in batches:
             x, mask = x.to(device), mask.to(device)
             z, rollout = infer(net, x, mask, x.shape[:1])
-            weights = rollout.log_weights(z).sum().item()
-            reconstruction = rollout.log_emission.sum().item()
-            try:
-                kl_batch = rollout.kl.sum().item()
-            except NotImplementedError:
-                kl_batch = reconstruction - weights
-            kl, bound, frames = kl + kl_batch, bound + reconstruction - kl_batch, frames + mask.sum().item()
+            kl_batch = rollout.kl_or_sampled(z).sum().item()
+            kl, frames = kl + kl_batch, frames + mask.sum().item()
+            bound += rollout.log_emission.sum().item() - kl_batch
             from_prior += infer(net, x, mask, x.shape[:1], guide=PriorGuide())[1].log_emission.sum().item()
     return LatentUse(kl / frames, bound / frames, from_prior / frames)

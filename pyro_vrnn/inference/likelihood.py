@@ -45,10 +45,7 @@ def elbo(net: VRNN, x: Tensor, mask: Tensor) -> Tensor:
     KL is analytic where the two families have a closed form (:func:`kl_form` says), else sampled.
     """
     z, rollout = infer(net, x, mask, x.shape[:1])
-    try:
-        return (rollout.log_emission - rollout.kl).sum(-1)
-    except NotImplementedError:
-        return rollout.log_weights(z).sum(-1)
+    return (rollout.log_emission - rollout.kl_or_sampled(z)).sum(-1)
 
 
 def kl_form(net: VRNN) -> str:
@@ -56,10 +53,12 @@ def kl_form(net: VRNN) -> str:
     like = next(net.parameters())
     x, mask = like.new_zeros(1, 1, net.dims.x), torch.ones(1, 1, dtype=torch.bool, device=like.device)
     with torch.no_grad(), own_noise(like.device):
+        _, rollout = infer(net, x, mask, (1,))
         try:
-            return "analytic" if infer(net, x, mask, (1,))[1].kl is not None else ""
+            rollout.kl  # noqa: B018 (computed when it is read)
         except NotImplementedError:
             return "sampled"
+    return "analytic"
 
 
 def log_weights(model: Program, guide: Program, x: Tensor, mask: Tensor, particles: int) -> Tensor:

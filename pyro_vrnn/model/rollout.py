@@ -87,6 +87,13 @@ class Rollout:
             raise NotImplementedError
         return self._valid(kl_divergence(self.q, p))
 
+    def kl_or_sampled(self, z: Tensor) -> Tensor:
+        """:attr:`kl`, or where the families have no closed form log q - log p at this draw, ``(*K, B, T)``."""
+        try:
+            return self.kl
+        except NotImplementedError:
+            return self.log_guide(z) - self.log_prior(z)
+
     def log_prior(self, z: Tensor) -> Tensor:
         """log p(z_t | x_<t, z_<t) in nats, ``(*K, B, T)``; 0 in the padding."""
         return self._valid(self.p.log_prob(z))
