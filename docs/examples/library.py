@@ -11,7 +11,7 @@ import pyro_vrnn
 from pyro_vrnn.data import batches, load
 from pyro_vrnn.inference.likelihood import estimate, estimators_for
 from pyro_vrnn.inference.results import Scale
-from pyro_vrnn.model.rollout import infer
+from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.variants import build
 from pyro_vrnn.training.config import read
 from pyro_vrnn.training.objective import Objective

@@ -3,7 +3,6 @@
 import pyro
 import torch
 from pyro.infer import TraceMeanField_ELBO
-from torch.nn import functional as F
 
 from pyro_vrnn.inference.likelihood import elbo, iwae
 from pyro_vrnn.model import markov, sequence
@@ -27,10 +26,12 @@ class LookaheadGuide(Guide):
         self.net = MLP((2 * dims.phi_x, dims.h), hidden, self.head.inputs)
         self.head.start(self.net.last_bias)
 
-    def prepare(self, features_x, mask, h=None):
+    def prepare(self, features_x, mask, h=None, memory=None):
         frames = features_x * mask.unsqueeze(-1)  # phi_x of padding is not 0
-        following = F.pad(frames[..., 1:, :], (0, 0, 0, 1))
-        return self.net.first(torch.cat([features_x, following], -1))
+        first = frames[..., :1, :]
+        after = torch.zeros_like(first) if memory is None else memory  # the first frame of the piece that follows
+        following = torch.cat([frames[..., 1:, :], after], -2)
+        return self.net.first(torch.cat([features_x, following], -1)), first
 
     def forward(self, prepared, state, prior):
         return self.head(self.net.rest(prepared, state.h))

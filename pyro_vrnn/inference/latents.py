@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from pyro_vrnn.inference.noise import own_noise
+from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.guides import PriorGuide
 from pyro_vrnn.model.network import VRNN
-from pyro_vrnn.model.rollout import infer
 
 #: A posterior has collapsed if its KL is below this many nats a frame and ...
 COLLAPSED_KL = 0.01

@@ -14,9 +14,10 @@ from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference.noise import own_noise
 from pyro_vrnn.inference.results import Estimate, Kind, Scale
 from pyro_vrnn.model import sequence
+from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.program import Program
-from pyro_vrnn.model.rollout import follow, infer
+from pyro_vrnn.model.rollout import follow
 
 #: Rows (sequences times particles) that one pass holds: what keeps the memory constant in K.
 ROWS = 1024

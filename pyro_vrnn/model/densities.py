@@ -77,8 +77,37 @@ class DiagonalNormal(TorchDistribution):
 
 @register_kl(DiagonalNormal, DiagonalNormal)
 def _kl_diagonal_normals(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
+    return kl_of_dimensions(q, p).sum(-1)
+
+
+def kl_of_dimensions(q: Any, p: Any) -> Tensor:
+    """KL(q || p) of every dimension by itself in nats, ``(*B, D)``, of two densities whose dimensions are independent.
+
+    Raises:
+        NotImplementedError: For other families.
+    """
+    if not (isinstance(q, DiagonalNormal) and isinstance(p, DiagonalNormal)):
+        raise NotImplementedError(f"KL by dimension of {type(q).__name__} and {type(p).__name__}")
     ratio = q.scale / p.scale
-    return 0.5 * (ratio.square() + ((q.loc - p.loc) / p.scale).square() - 1 - 2 * ratio.log()).sum(-1)
+    return 0.5 * (ratio.square() + ((q.loc - p.loc) / p.scale).square() - 1 - 2 * ratio.log())
+
+
+@singledispatch
+def draw(density: Any, eps: Tensor | None) -> Tensor:
+    """A reparameterised draw, ``(*B, D)``, made of standard normal noise of that shape; None draws the noise too.
+
+    Register a family here to have its draws follow given noise; one that is not registered draws its own.
+
+    Args:
+        density: Of batch ``(*B,)`` and event ``(D,)``.
+        eps: The noise.
+    """
+    return density.rsample()
+
+
+@draw.register
+def _(density: DiagonalNormal, eps: Tensor | None) -> Tensor:
+    return density.rsample() if eps is None else density.loc + density.scale * eps
 
 
 class PerStep:

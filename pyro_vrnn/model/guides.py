@@ -1,6 +1,7 @@
 """Guides q(z_t | x, z_<t): the encoders of the paper and its relatives."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,18 +29,24 @@ class Guide(nn.Module):
     reads_prior = True
     reads_future = True
 
-    def prepare(self, features_x: Tensor, mask: Tensor, h: Tensor | None = None) -> Tensor:
+    def prepare(
+        self, features_x: Tensor, mask: Tensor, h: Tensor | None = None, memory: Any = None
+    ) -> tuple[Tensor, Any]:
         """What the steps will read of x, computed for all of them at once.
+
+        A recording too long for that comes in pieces, without padding: from the first to the last, or where the guide
+        reads the future from the last to the first.
 
         Args:
             features_x: phi_x(x), ``(*B, T, F)``.
             mask: True for frames, False for padding, ``(*B, T)``.
             h: h_0..h_{T-1}, ``(*B, T, H)``, where the recurrence reads no z; else None.
+            memory: What the call for the neighbouring piece returned; None for the first call.
 
         Returns:
-            ``(*B, T, P)``: row t is handed to step t.
+            ``(*B, T, P)``: row t is handed to step t; and what the next piece needs of this one, None if nothing.
         """
-        return features_x
+        return features_x, None
 
     def forward(self, prepared: Tensor, state: State, prior: Callable[[], Distribution]) -> Distribution:
         """Density of z_t, batch ``(*B,)`` and event ``(Z,)``.
@@ -70,9 +77,11 @@ class FilteringGuide(Guide):
         self.net = MLP((dims.phi_x, dims.h), hidden, self.head.inputs)
         self.head.start(self.net.last_bias)
 
-    def prepare(self, features_x: Tensor, mask: Tensor, h: Tensor | None = None) -> Tensor:
+    def prepare(
+        self, features_x: Tensor, mask: Tensor, h: Tensor | None = None, memory: Any = None
+    ) -> tuple[Tensor, Any]:
         """The share of phi_x(x_t) in the first layer, for all t."""
-        return self.net.first(features_x)
+        return self.net.first(features_x), None
 
     def forward(self, prepared: Tensor, state: State, prior: Callable[[], Distribution]) -> Distribution:
         """Density of z_t given phi_x(x_t) and ``state.h``."""
@@ -103,10 +112,13 @@ class IndependentGuide(Guide):
         self.head.start(self.net.last_bias)
         start_lstm(self.rnn)
 
-    def prepare(self, features_x: Tensor, mask: Tensor, h: Tensor | None = None) -> Tensor:
+    def prepare(
+        self, features_x: Tensor, mask: Tensor, h: Tensor | None = None, memory: Any = None
+    ) -> tuple[Tensor, Any]:
         """The density's parameters for all t."""
         flat = features_x.reshape(-1, *features_x.shape[-2:])
-        return self.net(self.rnn(flat)[0]).reshape(*features_x.shape[:-1], -1)
+        forward, memory = self.rnn(flat, memory)
+        return self.net(forward).reshape(*features_x.shape[:-1], -1), memory
 
     def forward(self, prepared: Tensor, state: State, prior: Callable[[], Distribution]) -> Distribution:
         """Density of z_t given x up to t."""
@@ -136,7 +148,9 @@ class SmoothingGuide(Guide):
         self.head.start(self.net.last_bias)
         start_lstm(self.rnn)
 
-    def prepare(self, features_x: Tensor, mask: Tensor, h: Tensor | None = None) -> Tensor:
+    def prepare(
+        self, features_x: Tensor, mask: Tensor, h: Tensor | None = None, memory: Any = None
+    ) -> tuple[Tensor, Any]:
         """The share of the backward LSTM's output in the first layer, for all t."""
         if h is not None:
             features_x = torch.cat([features_x, h], -1)
@@ -145,9 +159,9 @@ class SmoothingGuide(Guide):
         steps = torch.arange(flat.shape[1], device=flat.device)
         lengths = mask.expand(features_x.shape[:-1]).reshape(flat.shape[:2]).sum(-1, keepdim=True)
         turned = torch.where(steps < lengths, lengths - 1 - steps, steps).unsqueeze(-1)
-        backward = self.rnn(flat.gather(1, turned.expand_as(flat)))[0]
+        backward, memory = self.rnn(flat.gather(1, turned.expand_as(flat)), memory)
         backward = backward.gather(1, turned.expand_as(backward))
-        return self.net.first(backward).reshape(*features_x.shape[:-1], -1)
+        return self.net.first(backward).reshape(*features_x.shape[:-1], -1), memory
 
     def forward(self, prepared: Tensor, state: State, prior: Callable[[], Distribution]) -> Distribution:
         """Density of z_t given x from t on, ``state.h`` and ``state.z``."""

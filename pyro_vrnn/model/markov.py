@@ -65,7 +65,7 @@ class Guide(Program):
                 return
             state = net.initial_state(mask.shape[:1])
             features_x = net.phi_x(x)
-            prepared = net.guide.prepare(features_x, mask, net.h_without_z(features_x, state))
+            prepared, _ = net.guide.prepare(features_x, mask, net.h_without_z(features_x, state))
             driven = net.recurrence.prepare(features_x)
             for t in pyro.markov(range(mask.shape[1])):
                 with poutine.mask(mask=mask[:, t]):

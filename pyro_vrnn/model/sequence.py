@@ -19,10 +19,11 @@ from torch.distributions import constraints
 from torch.distributions.kl import register_kl
 from torch.utils.weak import WeakIdKeyDictionary
 
+from pyro_vrnn.model.draws import generate, infer
 from pyro_vrnn.model.guides import PriorGuide
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.program import Program
-from pyro_vrnn.model.rollout import Rollout, follow, generate, infer
+from pyro_vrnn.model.rollout import Rollout, follow
 
 _STEP_SITE = re.compile(r"[xz]_\d+")
 # The rollout of each z that a guide drew, for as long as that guide's trace lives. Were it an attribute of z, a graph

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.network import VRNN
-from pyro_vrnn.model.rollout import follow, infer
+from pyro_vrnn.model.rollout import follow
 
 
 def culprit(net: VRNN, x: Tensor, mask: Tensor) -> str:

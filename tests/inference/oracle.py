@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from pyro_vrnn.inference.linear_gaussian import guide_by_bayes, linear_gaussian
+from pyro_vrnn.model.draws import generate
 from pyro_vrnn.model.network import VRNN
-from pyro_vrnn.model.rollout import generate
 
 
 def oracle(z: int, *, size: float, widen: float = 1.1) -> VRNN:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from pyro_vrnn.inference.latents import LatentUse, latent_use
+from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.guides import PriorGuide
-from pyro_vrnn.model.rollout import infer
 from tests.model.small import Z, noise, ragged, small
 
 

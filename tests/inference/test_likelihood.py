@@ -26,8 +26,8 @@ from pyro_vrnn.inference.linear_gaussian import evidence
 from pyro_vrnn.inference.results import Kind, Scale
 from pyro_vrnn.model import sequence
 from pyro_vrnn.model.densities import GaussianMixture
+from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.priors import ConditionalPrior
-from pyro_vrnn.model.rollout import infer
 from pyro_vrnn.model.state import State
 from tests.inference.oracle import oracle
 from tests.model.small import LENGTHS, Z, noise, ragged, small

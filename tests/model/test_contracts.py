@@ -69,7 +69,7 @@ def answer(kind: str, made: nn.Module, *batch: int, dtype: torch.dtype | None = 
     if kind == "recurrence":
         return numbers(made(made.prepare(x), z, state))
     mask = torch.ones(*batch[:-1], 1, dtype=torch.bool)
-    prepared = made.prepare(x.unsqueeze(-2), mask).squeeze(-2)
+    prepared = made.prepare(x.unsqueeze(-2), mask)[0].squeeze(-2)
     return numbers(made(prepared, state, lambda: pytest.fail("declared not to read the prior")))
 
 
@@ -99,7 +99,7 @@ def test_leading_dimensions_are_free(kind, name):
 
     def run(x: Tensor, z: Tensor, state: State) -> list[Tensor]:
         if kind == "guide":
-            prepared = made.prepare(x.unsqueeze(-2), torch.ones(*x.shape[:-1], 1, dtype=torch.bool)).squeeze(-2)
+            prepared = made.prepare(x.unsqueeze(-2), torch.ones(*x.shape[:-1], 1, dtype=torch.bool))[0].squeeze(-2)
             return numbers(made(prepared, state, lambda: None))
         calls = {"prior": (state,), "emission": (z, state)}
         return numbers(made(*calls[kind])) if kind in calls else numbers(made(made.prepare(x), z, state))
@@ -135,7 +135,7 @@ def test_emissions_read_z_and_h_and_nothing_else(name):
 
 
 def prepared_by(guide: nn.Module, features_x: Tensor, mask: Tensor, h: Tensor, h_reads_z: bool) -> Tensor:
-    return guide.prepare(features_x, mask, None if h_reads_z else h)
+    return guide.prepare(features_x, mask, None if h_reads_z else h)[0]
 
 
 @every_guide
@@ -190,10 +190,10 @@ def test_a_particle_axis_is_one_more_batch_axis_of_prepare(name):
     def prior(state: State) -> Distribution:
         return part("prior", "standard")(state)
 
-    together = guide(guide.prepare(x, mask), state, lambda: prior(state)).mean
+    together = guide(guide.prepare(x, mask)[0], state, lambda: prior(state)).mean
     for k in range(2):
         own = State(state.h[k], state.z[k])
-        assert_close(together[k], guide(guide.prepare(x[k], mask), own, lambda own=own: prior(own)).mean)
+        assert_close(together[k], guide(guide.prepare(x[k], mask)[0], own, lambda own=own: prior(own)).mean)
 
 
 def step_moved(after: Tensor, before: Tensor) -> list[int]:

@@ -12,7 +12,8 @@ from torch.testing import assert_close
 
 from pyro_vrnn.inference.likelihood import log_weights
 from pyro_vrnn.model import markov, sequence
-from pyro_vrnn.model.rollout import follow, infer
+from pyro_vrnn.model.draws import infer
+from pyro_vrnn.model.rollout import follow
 from tests.model.small import PROGRAMS, Z, as_sites, latents, noise, ragged, small
 
 both = pytest.mark.parametrize("program", PROGRAMS)

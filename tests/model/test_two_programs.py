@@ -10,9 +10,9 @@ from torch.distributions import Distribution, Normal, kl_divergence
 from torch.nn.functional import linear, softplus
 
 from pyro_vrnn.inference.likelihood import log_weights
+from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.guides import FilteringGuide, PriorGuide, SmoothingGuide
 from pyro_vrnn.model.network import VRNN
-from pyro_vrnn.model.rollout import infer
 from pyro_vrnn.model.state import State
 from pyro_vrnn.model.variants import GUIDES, PRIORS, Variant
 from tests.model.small import LENGTHS, PROGRAMS, H, Z, noise, ragged, small
