@@ -1,6 +1,7 @@
 """Random numbers indexed by what they are for, so that no way of cutting up the work changes them."""
 
 from collections.abc import Iterable, Sequence
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,14 @@ from numpy.typing import NDArray
 
 #: Steps whose numbers one counter begins: a later step costs the numbers of at most so many before it.
 BLOCK = 64
+
+
+class Purpose(IntEnum):
+    """What numbers are for; those of one purpose are independent of those of another."""
+
+    LATENTS = 0
+    RESAMPLING = 1
+    DITHER = 2
 
 
 class Streams:
@@ -18,10 +27,10 @@ class Streams:
 
     Args:
         seed: The seed of the run, from 0 to 2**64 - 1.
-        purpose: Streams of other purposes are independent of these.
+        purpose: What they are for.
     """
 
-    def __init__(self, seed: int, purpose: int) -> None:
+    def __init__(self, seed: int, purpose: Purpose) -> None:
         self.seed, self.purpose = seed, purpose
         self._philox = np.random.Philox(0)
         self._generator = np.random.Generator(self._philox)
@@ -53,7 +62,7 @@ class Streams:
         self._philox.state = {
             "bit_generator": "Philox",
             "state": {
-                "counter": np.array([0, block, particle, self.purpose], np.uint64),
+                "counter": np.array([0, block, particle, int(self.purpose)], np.uint64),
                 "key": np.array([self.seed, sequence], np.uint64),
             },
             "buffer": np.zeros(4, np.uint64),

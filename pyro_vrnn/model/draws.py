@@ -1,8 +1,8 @@
 """Drawing latents, and frames: the guide's posterior draws and the model's joint ones, step after step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,46 @@ from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import Rollout, follow
 from pyro_vrnn.model.state import State, before
 
+#: z, the guide's density of each step, the states that steps read, phi_z(z), the state after the last step.
+_Drawn = tuple[Tensor, list[Any], State, Tensor, State]
+
+
+class Reading(NamedTuple):
+    """What of x is known before any latent is drawn; particles share it.
+
+    Attributes:
+        features_x: phi_x(x), ``(B, T, F)``.
+        prepared: What the guide prepared of it, ``(B, T, P)``.
+        ran: Where the recurrence reads no z: h_0..h_{T-1}, and h and memory after the last step; else None.
+    """
+
+    features_x: Tensor
+    prepared: Tensor
+    ran: tuple[Tensor, Tensor, tuple[Tensor, ...]] | None
+
+
+def read(
+    net: VRNN, guide: Guide, x: Tensor, mask: Tensor, state: State | None = None, memory: Any = None
+) -> tuple[Reading, Any]:
+    """Reads a batch of sequences, or a piece of a long one.
+
+    Args:
+        net: The parts.
+        guide: Whose eyes they are.
+        x: Frames, ``(B, T, X)``.
+        mask: True for frames, False for padding, ``(B, T)``.
+        state: The state before the first step, of which h matters where the recurrence reads no z; None for h_0 = 0.
+        memory: As :meth:`~pyro_vrnn.model.guides.Guide.prepare` wants it.
+
+    Returns:
+        What was read, and the memory for the neighbouring piece.
+    """
+    features_x = net.phi_x(x)
+    ran = net.ran_without_z(features_x, state)
+    h = None if ran is None else ran[0]
+    prepared, memory = guide.prepare(features_x if h is None else features_x.expand(*h.shape[:-1], -1), mask, h, memory)
+    return Reading(features_x, prepared, ran), memory
+
 
 def infer(
     net: VRNN,
@@ -24,7 +64,7 @@ def infer(
     guide: Guide | None = None,
     state: State | None = None,
     eps: Tensor | None = None,
-    prepared: Tensor | None = None,
+    reading: Reading | None = None,
 ) -> tuple[Tensor, Rollout]:
     """Draws z ~ q(z | x) (Eq. 10) by the guide, reparameterised, one step after the other where it must be.
 
@@ -36,38 +76,33 @@ def infer(
         guide: Drawn from instead of the net's own.
         state: The state before the first step; None for h_0 = 0.
         eps: Standard normal noise that the draws are made of, ``(*K, B, T, Z)``; None draws it too.
-        prepared: What the guide prepared of these frames, where that is known.
+        reading: What :func:`read` gives for these frames, where that is known.
 
     Returns:
         z, ``(*K, B, T, Z)``, and its rollout.
     """
     guide = net.guide if guide is None else guide
     assert guide is not None, "a model without latents has nothing to infer"
-    state = net.initial_state(batch_shape) if state is None else state
-    features_x = net.phi_x(x)
-    if not guide.reads_state and not guide.reads_prior:
-        how = _infer_at_once
-    else:
-        how = _infer_in_turn if net.recurrence.reads_z else _infer_given_h
-    return how(net, guide, x, mask, state, features_x, eps, prepared)
+    reading = read(net, guide, x, mask, state)[0] if reading is None else reading
+    first = net.initial_state(batch_shape) if state is None else state
+    if guide.reads_state or guide.reads_prior:
+        zs, qs, states, features_z, last = (_in_turn if reading.ran is None else _given_h)(
+            net, guide, reading, first, eps
+        )
+        return zs, Rollout(net, x, mask, states, features_z, last, over_time(qs[0], qs))
+    q = guide(reading.prepared, first, partial(_prior, net, first)).expand((*batch_shape, x.shape[-2]))
+    z = draw(q, eps)
+    rollout = follow(net, x, mask, z, first, reading.features_x)
+    rollout.q = q
+    return z, rollout
 
 
-def _infer_in_turn(
-    net: VRNN,
-    guide: Guide,
-    x: Tensor,
-    mask: Tensor,
-    first: State,
-    features_x: Tensor,
-    eps: Tensor | None,
-    prepared: Tensor | None,
-) -> tuple[Tensor, Rollout]:
+def _in_turn(net: VRNN, guide: Guide, reading: Reading, first: State, eps: Tensor | None) -> _Drawn:
     """The loop over time of the paper: each z_t is drawn given h_{t-1}, which has read every z before it."""
     state = first
-    prepared = guide.prepare(features_x, mask)[0] if prepared is None else prepared
-    steps = zip(prepared.unbind(-2), net.recurrence.prepare(features_x).unbind(-2), _unbound(eps, mask), strict=True)
+    driven = net.recurrence.prepare(reading.features_x)
     zs, features_zs, qs, hs = _lists(4)
-    for prepared_t, driven_t, eps_t in steps:
+    for prepared_t, driven_t, eps_t in _steps(reading.prepared, driven, eps):
         q_t = guide(prepared_t, state, partial(_prior, net, state))
         z_t = draw(q_t, eps_t)
         features_z = net.features_z(z_t)
@@ -75,62 +110,30 @@ def _infer_in_turn(
             items.append(item)
         state = net.advance(driven_t, z_t, features_z, state)
     z = torch.stack(zs, -2)
-    states = State(torch.stack(hs, -2), before(first.z, z))
-    return z, Rollout(net, x, mask, states, torch.stack(features_zs, -2), state, over_time(qs[0], qs))
+    return z, qs, State(torch.stack(hs, -2), before(first.z, z)), torch.stack(features_zs, -2), state
 
 
-def _infer_at_once(
-    net: VRNN,
-    guide: Guide,
-    x: Tensor,
-    mask: Tensor,
-    first: State,
-    features_x: Tensor,
-    eps: Tensor | None,
-    prepared: Tensor | None,
-) -> tuple[Tensor, Rollout]:
-    """A guide that reads no past of z (STORN) is drawn from for all steps at once."""
-    if prepared is None:
-        prepared = _prepare_given_h(guide, features_x, mask, net.h_without_z(features_x, first))
-    q = guide(prepared, first, partial(_prior, net, first)).expand((*first.h.shape[:-1], x.shape[-2]))
-    z = draw(q, eps)
-    rollout = follow(net, x, mask, z, first, features_x)
-    rollout.q = q
-    return z, rollout
-
-
-def _infer_given_h(
-    net: VRNN,
-    guide: Guide,
-    x: Tensor,
-    mask: Tensor,
-    first: State,
-    features_x: Tensor,
-    eps: Tensor | None,
-    prepared: Tensor | None,
-) -> tuple[Tensor, Rollout]:
+def _given_h(net: VRNN, guide: Guide, reading: Reading, first: State, eps: Tensor | None) -> _Drawn:
     """Where the recurrence reads no z (SRNN) all h come first, and the loop holds the guide alone."""
-    after, last_h, memory = net.run_without_z(features_x, first)
-    h = before(first.h, after)
-    prepared = _prepare_given_h(guide, features_x, mask, h) if prepared is None else prepared
+    assert reading.ran is not None
+    h, last_h, memory = reading.ran
+    batch_shape = first.z.shape[:-1]
+    h = h.expand(*batch_shape, *h.shape[-2:])
     z_t, zs, qs = first.z, [], []
-    for prepared_t, h_t, eps_t in zip(prepared.unbind(-2), h.unbind(-2), _unbound(eps, mask), strict=True):
+    for prepared_t, h_t, eps_t in _steps(reading.prepared, h, eps):
         past = State(h_t, z_t)
         q_t = guide(prepared_t, past, partial(_prior, net, past))
         z_t = draw(q_t, eps_t)
         zs.append(z_t)
         qs.append(q_t)
     z = torch.stack(zs, -2)
-    states, last = State(h, before(first.z, z)), State(last_h, z_t, memory)
-    return z, Rollout(net, x, mask, states, net.features_z(z), last, over_time(qs[0], qs))
+    last = State(last_h.expand_as(first.h), z_t, tuple(private.expand_as(first.h) for private in memory))
+    return z, qs, State(h, before(first.z, z)), net.features_z(z), last
 
 
-def _prepare_given_h(guide: Guide, features_x: Tensor, mask: Tensor, h: Tensor | None) -> Tensor:
-    return guide.prepare(features_x if h is None else features_x.expand(*h.shape[:-1], -1), mask, h)[0]
-
-
-def _unbound(eps: Tensor | None, mask: Tensor) -> Sequence[Tensor | None]:
-    return [None] * mask.shape[-1] if eps is None else eps.unbind(-2)
+def _steps(prepared: Tensor, given: Tensor, eps: Tensor | None) -> Iterable[tuple[Tensor, Tensor, Tensor | None]]:
+    noise = [None] * prepared.shape[-2] if eps is None else eps.unbind(-2)
+    return zip(prepared.unbind(-2), given.unbind(-2), noise, strict=True)
 
 
 def generate(

@@ -65,7 +65,8 @@ class Guide(Program):
                 return
             state = net.initial_state(mask.shape[:1])
             features_x = net.phi_x(x)
-            prepared, _ = net.guide.prepare(features_x, mask, net.h_without_z(features_x, state))
+            ran = net.ran_without_z(features_x)
+            prepared, _ = net.guide.prepare(features_x, mask, None if ran is None else ran[0])
             driven = net.recurrence.prepare(features_x)
             for t in pyro.markov(range(mask.shape[1])):
                 with poutine.mask(mask=mask[:, t]):

@@ -77,12 +77,21 @@ class VRNN(nn.Module):
         """Density of x_t (Eq. 6), batch ``(*B,)`` and event ``(X,)``."""
         return self.emission(features_z, state)
 
-    def run_without_z(self, features_x: Tensor, state: State) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """h_1..h_T, ``(*B, T, H)``, of a recurrence that reads no z, and h and memory of the last step."""
-        nothing = features_x.new_zeros((*state.h.shape[:-1], features_x.shape[-2], self.dims.phi_z))
-        h, (last_h, memory) = self.recurrence.over_time(features_x, nothing, state)
-        return h, last_h, memory
+    def ran_without_z(
+        self, features_x: Tensor, state: State | None = None
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]] | None:
+        """Where the recurrence reads no z: h_0..h_{T-1}, ``(*B, T, H)``, and h and memory after the last step.
 
-    def h_without_z(self, features_x: Tensor, state: State) -> Tensor | None:
-        """h_0..h_{T-1}, ``(*B, T, H)``, where the recurrence reads no z and they are known beforehand; else None."""
-        return None if self.recurrence.reads_z else before(state.h, self.run_without_z(features_x, state)[0])
+        Args:
+            features_x: phi_x(x), ``(*B, T, F)``.
+            state: The state before the first step; None for h_0 = 0.
+
+        Returns:
+            None where the recurrence reads z and no h is known before it.
+        """
+        if self.recurrence.reads_z:
+            return None
+        state = self.initial_state(features_x.shape[:-2]) if state is None else state
+        nothing = features_x.new_zeros((*state.h.shape[:-1], features_x.shape[-2], self.dims.phi_z))
+        after, (last_h, memory) = self.recurrence.over_time(features_x, nothing, state)
+        return before(state.h, after), last_h, memory
