@@ -9,7 +9,7 @@ import torch
 
 import pyro_vrnn
 from pyro_vrnn.data import batches, load
-from pyro_vrnn.inference.likelihood import estimate, estimators_for
+from pyro_vrnn.inference.estimators import estimate, estimators_for
 from pyro_vrnn.inference.results import Scale
 from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.variants import build

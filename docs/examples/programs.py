@@ -5,7 +5,7 @@ import torch
 from pyro import poutine
 from pyro.infer import SVI, Predictive, RenyiELBO, TraceMeanField_ELBO
 
-from pyro_vrnn.inference.likelihood import log_weights
+from pyro_vrnn.inference.programs import log_weights
 from pyro_vrnn.model import markov, sequence
 from pyro_vrnn.model.variants import ModelOptions, build
 

@@ -8,7 +8,7 @@ from typing import Any
 from pyro_vrnn.commands import display
 from pyro_vrnn.data import Normaliser, Sequences, load, read
 from pyro_vrnn.errors import ConfigurationError, DataError
-from pyro_vrnn.inference.likelihood import estimators_for
+from pyro_vrnn.inference.estimators import estimators_for
 from pyro_vrnn.inference.results import Scale
 from pyro_vrnn.loading import find_model
 from pyro_vrnn.tracking import log_results, tracking_uri

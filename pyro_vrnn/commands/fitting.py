@@ -14,8 +14,8 @@ from rich.progress import Progress
 from pyro_vrnn.commands import closing, display
 from pyro_vrnn.data import Corpus, batches, load
 from pyro_vrnn.errors import ConfigurationError, DataError
+from pyro_vrnn.inference.estimators import ESTIMATORS, estimators_for
 from pyro_vrnn.inference.latents import LatentUse, latent_use
-from pyro_vrnn.inference.likelihood import ESTIMATORS, estimators_for
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.sizes import parameters_per_part

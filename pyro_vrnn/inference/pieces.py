@@ -65,10 +65,9 @@ class Pieces:
         self.net, self.x, self.mask = net, x, mask
         self.guide = net.guide if guide is None else guide
         self.like = next(net.parameters())
-        T = mask.shape[-1]
-        size = T if T <= LONGEST else PIECE
-        assert T <= LONGEST or (len(mask) == 1 and bool(mask.all())), "a long sequence comes alone, without padding"
-        self.steps = [range(start, min(start + size, T)) for start in range(0, T, size)]
+        self.steps = spans(mask.shape[-1])
+        alone = len(mask) == 1 and bool(mask.all())
+        assert len(self.steps) == 1 or alone, "a long sequence comes alone, without padding"
         self._spilled: np.ndarray[Any, Any] | None = None
         if self.guide is not None and self.guide.reads_future and len(self.steps) > 1:
             self._spilled = self._prepared_backwards(self.guide)
@@ -158,6 +157,12 @@ class Pieces:
         return spilled
 
 
+def spans(T: int) -> list[range]:
+    """The steps of each piece of sequences of T frames."""
+    size = T if T <= LONGEST else PIECE
+    return [range(start, min(start + size, T)) for start in range(0, T, size)]
+
+
 def groups(mask: Tensor, particles: int = 1) -> Iterator[slice]:
     """Rows of a batch that one pass takes, sequences longer than :data:`LONGEST` alone.
 
@@ -170,8 +175,18 @@ def groups(mask: Tensor, particles: int = 1) -> Iterator[slice]:
     return (slice(start, min(start + size, B)) for start in range(0, B, size))
 
 
+def rows_of(x: Frames, mask: Tensor, rows: slice) -> tuple[Frames, Tensor]:
+    """Some rows of a batch; a long sequence without its padding."""
+    if len(mask[rows]) < len(mask):
+        x, mask = x[rows], mask[rows]
+    if mask.shape[-1] > LONGEST and not mask.all():
+        frames = int(mask.sum())
+        x, mask = x[:, :frames], mask[:, :frames]
+    return x, mask
+
+
 def chunks(mask: Tensor, particles: int) -> Iterator[range]:
     """The particles that one pass takes of a batch."""
     B, T = mask.shape
-    size = max(1, STEPS // (B * min(T, PIECE if T > LONGEST else T)))
+    size = max(1, STEPS // (B * (PIECE if T > LONGEST else T)))
     return (range(start, min(start + size, particles)) for start in range(0, particles, size))

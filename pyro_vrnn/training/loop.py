@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyro_vrnn.data import Batch, Sequences, batches, number_of_batches
 from pyro_vrnn.errors import ConfigurationError, UserError
-from pyro_vrnn.inference.likelihood import estimate, estimators_for
+from pyro_vrnn.inference.estimators import estimate, estimators_for
 from pyro_vrnn.inference.noise import own_noise
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN

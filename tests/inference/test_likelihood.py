@@ -10,18 +10,9 @@ from torch.distributions import Normal
 from torch.testing import assert_close
 
 from pyro_vrnn.errors import ConfigurationError
-from pyro_vrnn.inference import likelihood
-from pyro_vrnn.inference.likelihood import (
-    ESTIMATORS,
-    elbo,
-    estimate,
-    estimators_for,
-    exact,
-    iid_gaussian,
-    iwae,
-    kl_form,
-    stepwise,
-)
+from pyro_vrnn.inference import pieces
+from pyro_vrnn.inference.estimators import ESTIMATORS, estimate, estimators_for
+from pyro_vrnn.inference.likelihood import elbo, exact, iid_gaussian, iwae, kl_form, stepwise
 from pyro_vrnn.inference.linear_gaussian import evidence
 from pyro_vrnn.inference.results import Kind, Scale
 from pyro_vrnn.model import sequence
@@ -101,7 +92,7 @@ def test_chunks_of_particles_change_nothing_but_the_memory(score, latent_variant
         whole = score(net, x, mask, 6)
     rows = []
     net.emission.register_forward_hook(lambda module, inputs, out: rows.append(inputs[0].shape[:-2].numel()))
-    monkeypatch.setattr(likelihood, "ROWS", 2 * len(x) + 1)
+    monkeypatch.setattr(pieces, "STEPS", 2 * mask.numel() + 1)
     with noise(eps.view(3, 2, *eps.shape[1:]), each_pass=True):
         chunked = score(net, x, mask, 6)
     assert_close(chunked, whole, rtol=1e-12, atol=1e-12)
@@ -109,16 +100,16 @@ def test_chunks_of_particles_change_nothing_but_the_memory(score, latent_variant
 
 
 @pytest.mark.parametrize("score", [iwae, stepwise])
-@pytest.mark.parametrize(("particles", "limit"), [(1, 1024), (7, 8), (7, 3), (40, 1024), (2000, 1024)])
-def test_no_pass_holds_more_rows_than_it_may(score, particles, limit, monkeypatch):
+@pytest.mark.parametrize(("particles", "limit"), [(1, 1024), (7, 56), (7, 21), (40, 1024), (2000, 1024)])
+def test_no_pass_holds_more_steps_than_it_may(score, particles, limit, monkeypatch):
     net = small()
     x, mask = ragged()
-    rows = []
-    net.emission.register_forward_hook(lambda module, inputs, out: rows.append(inputs[0].shape[:-2].numel()))
-    monkeypatch.setattr(likelihood, "ROWS", limit)
+    steps = []
+    net.emission.register_forward_hook(lambda module, inputs, out: steps.append(inputs[0].shape[:-1].numel()))
+    monkeypatch.setattr(pieces, "STEPS", limit)
     score(net, x, mask, particles)
-    assert sum(rows) == particles * len(x)
-    assert max(rows) <= max(limit, len(x))
+    assert sum(steps) == particles * mask.numel()
+    assert max(steps) <= limit
 
 
 @every_score
@@ -238,12 +229,14 @@ def test_float32_models_are_scored_in_float32_and_summed_in_float64():
 def test_estimators_that_have_no_meaning_are_refused():
     data = batches(*ragged(), (0, 1, 2, 3))
     assert estimators_for(small("rnn-gauss")) == ["exact"]
-    assert estimators_for(small("vrnn-gauss")) == ["elbo", "iwae", "stepwise"]
+    assert estimators_for(small("vrnn-gauss")) == ["elbo", "elbo_sampled", "iwae", "stepwise", "smc"]
     with pytest.raises(ConfigurationError, match=f"--estimator vibes: unknown; choose one of {', '.join(ESTIMATORS)}"):
         estimate(small(), data, "vibes", scale=SCALE)
-    with pytest.raises(ConfigurationError, match="--estimator exact: the model has latents; choose one of elbo, iwae"):
+    with pytest.raises(
+        ConfigurationError, match="--estimator exact: the model has latents; choose one of elbo, "
+    ):
         estimate(small(), data, "exact", scale=SCALE)
     with pytest.raises(ConfigurationError, match="--estimator iwae: the model has no latents; choose one of exact"):
         estimate(small("rnn-gmm"), data, "iwae", scale=SCALE)
-    with pytest.raises(ConfigurationError, match=r"exact: this model has latents.*use elbo or iwae"):
+    with pytest.raises(ConfigurationError, match=r"exact: this model has latents.*use elbo, iwae or smc"):
         exact(small(), *ragged())

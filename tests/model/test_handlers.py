@@ -10,7 +10,7 @@ from pyro.infer import Importance, Predictive, RenyiELBO, Trace_ELBO, TraceMeanF
 from pyro.infer.importance import vectorized_importance_weights
 from torch.testing import assert_close
 
-from pyro_vrnn.inference.likelihood import log_weights
+from pyro_vrnn.inference.programs import log_weights
 from pyro_vrnn.model import markov, sequence
 from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.rollout import follow

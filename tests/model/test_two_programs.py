@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal, kl_divergence
 from torch.nn.functional import linear, softplus
 
-from pyro_vrnn.inference.likelihood import log_weights
+from pyro_vrnn.inference.programs import log_weights
 from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.guides import FilteringGuide, PriorGuide, SmoothingGuide
 from pyro_vrnn.model.network import VRNN
