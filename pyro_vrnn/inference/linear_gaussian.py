@@ -6,20 +6,22 @@ r"""The member of the family whose evidence is exact: linear recurrence, linear 
     h_t &= A h_{t-1} + B x_t + C z_t, \qquad h_0 = 0
 """
 
-from typing import NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
+import pyro.distributions as dist
 import torch
 from torch import Tensor
-from torch.distributions import MultivariateNormal
+from torch.distributions import Distribution, MultivariateNormal
 
 from pyro_vrnn.model.densities import SIGMA_FLOOR, ConstantGaussian
 from pyro_vrnn.model.emissions import Emission
-from pyro_vrnn.model.guides import FilteringGuide
+from pyro_vrnn.model.guides import FilteringGuide, Guide
 from pyro_vrnn.model.nets import Identity
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.priors import ConditionalPrior
 from pyro_vrnn.model.recurrence import Linear
-from pyro_vrnn.model.state import Dims
+from pyro_vrnn.model.state import Dims, State
 
 
 class Matrices(NamedTuple):
@@ -111,4 +113,53 @@ def guide_by_bayes(net: VRNN, *, widen: float = 1.0) -> None:
     cast(ConstantGaussian, guide.head).rho.copy_((sigma - SIGMA_FLOOR).expm1().log())
 
 
-__all__ = ["Matrices", "evidence", "guide_by_bayes", "joint", "linear_gaussian", "matrices"]
+class ExactGuide(Guide):
+    r"""The posterior itself, :math:`q(z_t \mid x, z_{<t}) = p(z_t \mid x_{t:T}, h_{t-1})`, of a linear-Gaussian member.
+
+    Every trajectory that it draws has the weight p(x). What the future says of h is
+    :math:`\log p(x_{t+1:T} \mid h_t) = -\tfrac12 h_t^\top M_t h_t + m_t^\top h_t + c_t`, with :math:`M_T = 0` and
+    :math:`m_T = 0`, carried backward; then :math:`z_t \sim \mathcal N(Q_t^{-1} (b_t + G_t h_{t-1}), Q_t^{-1})`.
+
+    Args:
+        net: The model, whose matrices are read at every call.
+    """
+
+    reads_prior = False
+
+    def __init__(self, net: VRNN) -> None:
+        super().__init__()
+        self._of = (net,)  # in a tuple: the guide becomes a module of the net, and must not hold it as its own
+
+    def prepare(
+        self, features_x: Tensor, mask: Tensor, h: Tensor | None = None, memory: Any = None
+    ) -> tuple[Tensor, Any]:
+        """b_t, G_t and Q_t of all steps, one behind the other."""
+        model = matrices(*self._of)
+        Z, H = model.C.shape[-1], len(model.A)
+        by_x, by_z = (sigma.square().reciprocal().diag() for sigma in (model.sigma_x, model.sigma_z))
+        if memory is None:
+            memory = (features_x.new_zeros(*mask.shape[:-1], H, H), features_x.new_zeros(*mask.shape[:-1], H))
+        M, m = memory
+        rows = []
+        for x, valid in zip(reversed(features_x.unbind(-2)), reversed(mask.unbind(-1)), strict=True):
+            Bx = x @ model.B.T
+            Q = by_z + model.D.T @ by_x @ model.D + model.C.T @ M @ model.C
+            G = by_z @ model.P - model.D.T @ by_x @ model.E - model.C.T @ M @ model.A
+            surprise = (m - (M @ Bx.unsqueeze(-1)).squeeze(-1)) @ model.C
+            b = by_z @ model.p + (x - model.d) @ by_x @ model.D + surprise
+            rows.append(torch.cat([b, G.flatten(-2), Q.expand(*b.shape[:-1], Z, Z).flatten(-2)], -1))
+            gain = torch.linalg.solve(Q, G).transpose(-1, -2)
+            past = model.P.T @ by_z @ model.P + model.E.T @ by_x @ model.E + model.A.T @ M @ model.A - gain @ G
+            pull = (gain @ b.unsqueeze(-1)).squeeze(-1) - model.P.T @ by_z @ model.p + (x - model.d) @ by_x @ model.E
+            pull = pull + (m - (M @ Bx.unsqueeze(-1)).squeeze(-1)) @ model.A
+            M, m = torch.where(valid[..., None, None], past, M), torch.where(valid[..., None], pull, m)
+        return torch.stack(rows[::-1], -2), (M, m)
+
+    def forward(self, prepared: Tensor, state: State, prior: Callable[[], Distribution]) -> Distribution:
+        """Density of z_t given x from t on and ``state.h``."""
+        Z, H = state.z.shape[-1], state.h.shape[-1]
+        b, G, Q = prepared.split([Z, Z * H, Z * Z], -1)
+        Q = Q.unflatten(-1, (Z, Z))
+        b = b + (G.unflatten(-1, (Z, H)) @ state.h.unsqueeze(-1)).squeeze(-1)
+        mean = torch.linalg.solve(Q, b.unsqueeze(-1)).squeeze(-1)
+        return dist.MultivariateNormal(mean, precision_matrix=Q.expand(*mean.shape, Z))

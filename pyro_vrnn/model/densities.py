@@ -9,7 +9,7 @@ import pyro.distributions as dist
 import torch
 from pyro.distributions.torch_distribution import TorchDistribution
 from torch import Tensor, nn
-from torch.distributions import constraints
+from torch.distributions import MultivariateNormal, constraints
 from torch.distributions.kl import register_kl
 from torch.nn import functional as F
 
@@ -108,6 +108,13 @@ def draw(density: Any, eps: Tensor | None) -> Tensor:
 @draw.register
 def _(density: DiagonalNormal, eps: Tensor | None) -> Tensor:
     return density.rsample() if eps is None else density.loc + density.scale * eps
+
+
+@draw.register
+def _(density: MultivariateNormal, eps: Tensor | None) -> Tensor:
+    if eps is None:
+        return density.rsample()
+    return density.loc + (density.scale_tril @ eps.unsqueeze(-1)).squeeze(-1)
 
 
 class PerStep:
