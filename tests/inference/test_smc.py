@@ -85,6 +85,9 @@ def test_it_is_pyros_filter_on_one_sequence(recurrence):
         def normal(self, particles, steps, width, like):
             return eps[:, :, steps.start : steps.stop]
 
+        def of(self, rows):
+            return self
+
         def uniform(self, steps, like):
             return u[steps.start : steps.stop].unsqueeze(0)
 
