@@ -48,6 +48,9 @@ def data_options(function: Function) -> Function:
             option(
                 "--segment", "data.segment", "Cut clips into segments of this many seconds; 0: whole clips.", type=float
             ),
+            flag(
+                "--dither", "data.dither", "Add noise of one step of the integers: densities then bound probabilities."
+            ),
         ]
     ):
         function = decorate(function)

@@ -6,31 +6,39 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .batches import Batch, batches, number_of_batches
-from .options import EMBEDDED, DataOptions
+from .batches import Batch, LongBatch, batches, number_of_batches, scoring_batches
+from .lazy import LazyFrames
+from .options import EMBEDDED, LINEAR_GAUSSIAN, DataOptions
 
 if TYPE_CHECKING:
+    from .compression import flac_bits_per_sample
     from .corpus import Corpus, load, read
     from .recordings import Skipped
     from .sequences import Normaliser, Sequences
 
 __all__ = [
     "EMBEDDED",
+    "LINEAR_GAUSSIAN",
     "Batch",
     "Corpus",
     "DataOptions",
+    "LazyFrames",
+    "LongBatch",
     "Normaliser",
     "Sequences",
     "Skipped",
     "batches",
+    "flac_bits_per_sample",
     "load",
     "number_of_batches",
     "read",
+    "scoring_batches",
 ]
 
 # Loaded on first use: they bring NumPy and libsndfile, which `--help` and the options do not need.
 _LAZY = {
     "Corpus": "corpus",
+    "flac_bits_per_sample": "compression",
     "load": "corpus",
     "read": "corpus",
     "Skipped": "recordings",

@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from .gathering import gather
 from .sequences import INT16_STEP
 
 SUFFIXES = frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".nist"})
@@ -76,10 +77,10 @@ def probe(path: Path) -> Header:
 
 
 def decode(path: Path, header: Header, *, rate: int) -> np.ndarray:
-    """All samples of a file as one channel at a rate: shape `(n,)`, int16 or float32 amplitudes.
+    """All samples of a file as one channel at a rate: shape `(n,)`, int16 or float32 amplitudes, not to be written to.
 
     Several channels are averaged, and another rate is converted with soxr; both give amplitudes that are rounded again
-    where the file's own samples have at most 16 bits.
+    where the file's own samples have at most 16 bits. What a long file holds lies in a temporary file (see `gather`).
 
     Args:
         path: The file.
@@ -88,11 +89,16 @@ def decode(path: Path, header: Header, *, rate: int) -> np.ndarray:
 
     Raises:
         UnusableError: The file ends early, is corrupt or holds values that are not finite.
+        DataError: There is no room for a long file's samples.
     """
+    return gather(_pieces(path, header, rate=rate), header.grid.dtype, expected=header.samples, what=str(path))
+
+
+def _pieces(path: Path, header: Header, *, rate: int) -> Iterator[np.ndarray]:
+    """The samples as they are stored, in pieces of shape `(n,)`."""
     converted = header.channels > 1 or header.rate != rate
     exact = header.grid.lossless and not converted
     resampler = soxr.ResampleStream(header.rate, rate, 1, dtype="float32") if header.rate != rate else None
-    pieces: list[np.ndarray] = []
     # libsndfile decodes OGG straight to int16 without saturating: loud passages would wrap around.
     for block in _blocks(path, header, dtype="int16" if exact and header.grid.dtype is np.int16 else "float32"):
         if block.dtype == np.float32 and not np.isfinite(block).all():
@@ -100,10 +106,9 @@ def decode(path: Path, header: Header, *, rate: int) -> np.ndarray:
         piece = block[:, 0] if header.channels == 1 else block.mean(axis=1, dtype=np.float32)
         if resampler is not None:
             piece = resampler.resample_chunk(np.ascontiguousarray(piece))
-        pieces.append(_stored(piece, header.grid))
+        yield _stored(piece, header.grid)
     if resampler is not None:
-        pieces.append(_stored(resampler.resample_chunk(np.zeros(0, np.float32), last=True), header.grid))
-    return pieces[0] if len(pieces) == 1 else np.concatenate([np.zeros(0, header.grid.dtype), *pieces])
+        yield _stored(resampler.resample_chunk(np.zeros(0, np.float32), last=True), header.grid)
 
 
 def _blocks(path: Path, header: Header, *, dtype: str) -> Iterator[np.ndarray]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from .lazy import LazyFrames
+
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 # of padding.
 POOL = 32
 JITTER = 0.1
+
+DRAWS = 2**64 - 1  # of noise beside draw 0, which is for scoring; a counter of `Streams` holds no more
 
 
 class Batch(NamedTuple):
@@ -32,6 +36,20 @@ class Batch(NamedTuple):
     indices: Tensor
 
 
+class LongBatch(NamedTuple):
+    """One sequence that is too long to be held whole.
+
+    Attributes:
+        x: Standardised frames, shape `(1, T, frame)`, read when a piece is asked for.
+        mask: All True, shape `(1, T)`.
+        indices: Which sequence this is, int64, shape `(1,)`.
+    """
+
+    x: LazyFrames
+    mask: Tensor
+    indices: Tensor
+
+
 def number_of_batches(sequences: Sequences, batch_size: int) -> int:
     """How many batches `batches` yields: only the smallest remainder makes one that is not full."""
     return -(-len(sequences) // batch_size)
@@ -40,12 +58,35 @@ def number_of_batches(sequences: Sequences, batch_size: int) -> int:
 def batches(sequences: Sequences, batch_size: int, *, shuffle: int | None = None) -> Iterator[Batch]:
     """Every sequence exactly once, in batches of similar lengths.
 
+    A dither's noise is draw 0 without shuffling, and another one for every seed of it: each epoch has its own.
+
     Args:
         sequences: What is batched.
         batch_size: Sequences a batch; one batch may have fewer.
         shuffle: None: sorted by length. A seed: shuffled, the same for the same seed and lengths.
     """
-    return (collate(sequences, chosen) for chosen in plan(sequences.lengths, batch_size, shuffle=shuffle))
+    draw = 0 if shuffle is None else 1 + shuffle % DRAWS
+    return (collate(sequences, chosen, draw=draw) for chosen in plan(sequences.lengths, batch_size, shuffle=shuffle))
+
+
+def scoring_batches(sequences: Sequences, rows: int, longest: int = 4096) -> Iterator[Batch | LongBatch]:
+    """Every sequence exactly once, sorted by length, the long ones alone and read in pieces. A dither's draw is 0.
+
+    Args:
+        sequences: What is scored.
+        rows: Sequences a batch; the last one before the long ones may have fewer.
+        longest: Frames; a longer sequence is a `LongBatch` of its own, whose `x` is `LazyFrames`.
+    """
+    import numpy as np
+    import torch
+
+    short = np.flatnonzero(sequences.lengths <= longest)
+    for chosen in plan(sequences.lengths[short], rows):
+        yield collate(sequences, short[chosen])
+    long = np.flatnonzero(sequences.lengths > longest)
+    for index in long[np.argsort(sequences.lengths[long], kind="stable")].tolist():
+        x = LazyFrames(sequences, index)
+        yield LongBatch(x, torch.ones(x.shape[:2], dtype=torch.bool), torch.tensor([index]))
 
 
 def plan(lengths: np.ndarray, batch_size: int, *, shuffle: int | None = None) -> list[np.ndarray]:
@@ -68,14 +109,14 @@ def plan(lengths: np.ndarray, batch_size: int, *, shuffle: int | None = None) ->
     return [planned[k] for k in generator.permutation(len(planned))]
 
 
-def collate(sequences: Sequences, indices: np.ndarray) -> Batch:
-    """The batch of the sequences at these positions, in this order."""
+def collate(sequences: Sequences, indices: np.ndarray, *, draw: int = 0) -> Batch:
+    """The batch of the sequences at these positions, in this order, with this draw of the dither's noise."""
     import numpy as np
     import torch
 
     lengths = sequences.lengths[indices]
     x = np.zeros((len(indices), int(lengths.max()), sequences.frame), dtype=np.float32)
     for row, index in enumerate(indices):
-        x[row, : lengths[row]] = sequences[int(index)]
+        x[row, : lengths[row]] = sequences.read(int(index), draw=draw)
     mask = np.arange(x.shape[1]) < lengths[:, None]
     return Batch(torch.from_numpy(x), torch.from_numpy(mask), torch.from_numpy(np.array(indices, dtype=np.int64)))

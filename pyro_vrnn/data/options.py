@@ -1,11 +1,14 @@
 """What a user chooses about recordings. Importing it loads neither NumPy nor an audio library."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+LINEAR_GAUSSIAN = "linear-gaussian"
 
 EMBEDDED: dict[str, str] = {
     "demo-speech": "16 minutes of English sentences read by 24 synthetic voices, 16 kHz (eSpeak NG: extra `speech`)",
+    LINEAR_GAUSSIAN: "2500 simulated sequences of 40 frames of 4 values whose exact log-likelihood is known",
 }
 """Names that `source` knows without a folder, each with a line for people."""
 
@@ -35,6 +38,11 @@ class DataOptions(BaseModel):
         allow_inf_nan=False,
         description="Cut clips into segments of this many seconds, rounded to whole frames; what is left at a clip's "
         "end is dropped. 0: whole clips, of different lengths. None: as the embedded set has it, else whole clips.",
+    )
+    dither: bool = Field(
+        default=False,
+        description="Add noise, uniform over one step of the source's integers, to each sample before it is "
+        "standardised, in training and in scoring: a density then bounds the probability of the integers.",
     )
     split: Literal["random", "speaker", "list"] = Field(
         default="random",
@@ -69,3 +77,11 @@ class DataOptions(BaseModel):
         description="Fraction of files (split 'speaker': of speakers) in the test part, unless `test_pattern` or "
         "`test_list` names it.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_the_set_is(cls, given: Any) -> Any:
+        """What is simulated has its own frames: neither the default nor a preset's segment is meant for it."""
+        if isinstance(given, dict) and given.get("source") == LINEAR_GAUSSIAN:
+            return {"frame": 4, "segment": 0.0, **given}
+        return given

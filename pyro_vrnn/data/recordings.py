@@ -1,6 +1,7 @@
 """A folder of audio files as frames: what was found, what was left out and why."""
 
 import hashlib
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ import numpy as np
 from ..errors import DataError
 from .audio import FORMATS, SUFFIXES, Grid, Header, UnusableError, decode, probe
 from .options import DataOptions
+
+PIECE = 1 << 20  # samples looked at once: what is allocated on the way does not grow with a recording
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many items are done, and how many there are."""
@@ -87,6 +90,8 @@ def read_recordings(options: DataOptions, progress: Progress | None = None) -> R
             skipped.append(Skipped(name, str(reason)))
     _nothing_left(options.source, headers, skipped)
     rate = _check_agreement(options, headers)
+    if options.dither:
+        _check_integers(options, headers, rate)
     segment = segment_frames(options, rate)
     clips: list[Clip] = []
     digest = hashlib.sha256()
@@ -102,9 +107,9 @@ def read_recordings(options: DataOptions, progress: Progress | None = None) -> R
             clips.append(Clip(name, frames))
             digest.update(os.fsencode(name) + b"\0" + content)
             dropped += samples.size - frames.size
-            constant = int((frames == frames[:, :1]).all(axis=1).sum())
+            constant = count_constant(frames)
             constant_frames += constant
-            constant_clips += constant == len(frames) and bool((frames[:, 0] == frames[0, 0]).all())
+            constant_clips += constant == len(frames) and bool(frames[:, 0].min() == frames[:, 0].max())
         if progress is not None:
             progress("reading", done, len(headers))
     _nothing_left(options.source, clips, skipped)
@@ -119,6 +124,13 @@ def read_recordings(options: DataOptions, progress: Progress | None = None) -> R
         constant_frames=constant_frames,
         checksum=digest.hexdigest(),
     )
+
+
+def count_constant(frames: np.ndarray) -> int:
+    """How many frames hold one value only, of shape `(T, frame)`; looked at in pieces of bounded size."""
+    size = max(1, PIECE // frames.shape[1])
+    pieces = (frames[start : start + size] for start in range(0, len(frames), size))
+    return sum(int((piece == piece[:, :1]).all(axis=1).sum()) for piece in pieces)
 
 
 def _find(source: str) -> tuple[Path, list[str], list[Skipped]]:
@@ -193,6 +205,29 @@ def _check_agreement(options: DataOptions, headers: dict[str, Header]) -> int:
         f"{_path(options, examples[other])}: {other} Hz, expected {expected} Hz; "
         f"pass --resample, or --sample-rate {other}"
     )
+
+
+def _check_integers(options: DataOptions, headers: dict[str, Header], rate: int) -> None:
+    """See that every scored sample is one of the file's integers, and that all files count in the same steps."""
+    first, (_, _, _, common) = next(iter(headers.items()))
+    for name, (own_rate, channels, _, grid) in headers.items():
+        if grid.lsb is None:
+            reason = "holds floats"
+        elif not grid.lossless:
+            reason = "is lossy" if grid.dtype is np.int16 else "holds integers of 32 bits, which are stored as floats"
+        elif channels > 1 or own_rate != rate:
+            reason = "is mixed from several channels" if channels > 1 else f"is resampled from {own_rate} Hz"
+        elif grid.lsb != common.lsb:
+            reason = f"has {_bits(grid)} bits and {first} {_bits(common)}"
+        else:
+            continue
+        raise DataError(
+            f"{_path(options, name)}: {reason}; --dither is for the files' own integers, all of one size; leave it out"
+        )
+
+
+def _bits(grid: Grid) -> int:
+    return 1 - int(math.log2(grid.lsb or 1.0))
 
 
 def _frames(samples: np.ndarray, options: DataOptions, segment: int | None) -> np.ndarray:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
 
+from .dither import Dither
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -39,6 +41,8 @@ class Normaliser:
 class Sequences(Sequence[np.ndarray]):
     """Sequences of frames; item i is a float32 array of shape `(lengths[i], frame)`, standardised when it is read.
 
+    With a dither an item is that of draw 0, the same noise each time.
+
     Args:
         frames: Stored samples, one array of shape `(T, frame)` a sequence: int16 on the grid of 2**-15, or float32
             amplitudes.
@@ -47,6 +51,7 @@ class Sequences(Sequence[np.ndarray]):
         frame: Samples a frame.
         sample_rate: Rate in Hz.
         normaliser: The map to standardised values.
+        dither: Noise that is added before standardising; None for none.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Sequences(Sequence[np.ndarray]):
         frame: int,
         sample_rate: int,
         normaliser: Normaliser,
+        dither: Dither | None = None,
     ) -> None:
         self._frames = list(frames)
         self.names = list(names)
@@ -65,6 +71,7 @@ class Sequences(Sequence[np.ndarray]):
         self.frame = frame
         self.sample_rate = sample_rate
         self.normaliser = normaliser
+        self.dither = dither
         self.lengths = np.array([len(x) for x in self._frames], dtype=np.int64)
 
     @property
@@ -80,14 +87,33 @@ class Sequences(Sequence[np.ndarray]):
     @overload
     def __getitem__(self, index: slice) -> "Sequences": ...
     def __getitem__(self, index: int | slice) -> "np.ndarray | Sequences":
-        if isinstance(index, slice):
-            speakers = None if self.speakers is None else self.speakers[index]
-            return self._copy(self._frames[index], self.names[index], speakers, self.normaliser)
+        if not isinstance(index, slice):
+            return self.read(index)
+        speakers = None if self.speakers is None else self.speakers[index]
+        dither = None if self.dither is None else self.dither._replace(positions=self.dither.positions[index])
+        return self._copy(self._frames[index], self.names[index], speakers, self.normaliser, dither)
+
+    def read(self, index: int, start: int = 0, stop: int | None = None, *, draw: int = 0) -> np.ndarray:
+        """Standardised frames from `start` to `stop` of a sequence, float32, `(t, frame)`: a slice of the whole.
+
+        Args:
+            index: Which sequence.
+            start: As in a slice.
+            stop: As in a slice.
+            draw: Which draw of the dither's noise, if there is one; 0 is for scoring.
+        """
         stored = self._frames[index]
+        start, stop, _ = slice(start, stop).indices(len(stored))
+        piece = stored[start:stop]
         step = INT16_STEP if stored.dtype == np.int16 else 1.0
-        x = np.multiply(stored, np.float32(step / self.normaliser.std), dtype=np.float32)
-        x -= np.float32(self.normaliser.mean / self.normaliser.std)
-        return x
+        if self.dither is None:
+            x = np.multiply(piece, np.float32(step / self.normaliser.std), dtype=np.float32)
+            x -= np.float32(self.normaliser.mean / self.normaliser.std)
+            return x
+        # In float64: beside a loud sample float32 has few bits left for the noise, and none where there are 24.
+        amplitude = self.dither.noise(index, start, max(start, stop), self.frame, draw=draw)
+        amplitude += np.multiply(piece, step, dtype=np.float64)
+        return self.normaliser.standardise(amplitude).astype(np.float32)
 
     def samples(self, index: int) -> np.ndarray:
         """The stored samples of a sequence, shape `(T, frame)`: int16, or float32 amplitudes. Not to be written to."""
@@ -95,7 +121,7 @@ class Sequences(Sequence[np.ndarray]):
 
     def with_normaliser(self, normaliser: Normaliser) -> "Sequences":
         """The same samples, standardised by another map (such as that of the corpus a model was trained on)."""
-        return self._copy(self._frames, self.names, self.speakers, normaliser)
+        return self._copy(self._frames, self.names, self.speakers, normaliser, self.dither)
 
     def _copy(
         self,
@@ -103,8 +129,17 @@ class Sequences(Sequence[np.ndarray]):
         names: Sequence[str],
         speakers: Sequence[str] | None,
         normaliser: Normaliser,
+        dither: Dither | None,
     ) -> "Sequences":
-        return Sequences(frames, names, speakers, frame=self.frame, sample_rate=self.sample_rate, normaliser=normaliser)
+        return Sequences(
+            frames,
+            names,
+            speakers,
+            frame=self.frame,
+            sample_rate=self.sample_rate,
+            normaliser=normaliser,
+            dither=dither,
+        )
 
     def __repr__(self) -> str:
         return f"Sequences({len(self)} of {self.lengths.sum()} frames of {self.frame} at {self.sample_rate} Hz)"

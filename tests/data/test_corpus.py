@@ -161,7 +161,7 @@ def test_options_are_documented_frozen_and_closed() -> None:
 
 def test_options_are_cheap_to_import() -> None:
     program = (
-        "import sys; from pyro_vrnn.data import DataOptions, EMBEDDED, batches; "
+        "import sys; from pyro_vrnn.data import DataOptions, EMBEDDED, LazyFrames, batches, scoring_batches; "
         "assert callable(batches) and 'demo-speech' in EMBEDDED; "
         "print([m for m in ('numpy', 'torch', 'soundfile') if m in sys.modules])"
     )
