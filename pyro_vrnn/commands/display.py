@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pyro_vrnn.inference.results import Estimate
+from pyro_vrnn.inference.results import Compression, Estimate, Kind
 from pyro_vrnn.training.checkpoint import Progress as Standing
 
 #: Rows of the closing table in words.
@@ -19,7 +19,11 @@ NAMES = {
     "elbo": "bound (ELBO)",
     "iwae": "importance sampling",
     "stepwise": "per-step averages",
+    "smc": "particle filter",
     "iid_gaussian": "i.i.d. Gaussian (reference)",
+    "diagonal_innovations": "ceiling of diagonal innovations (reference)",
+    "generating_model": "generating model (reference)",
+    "flac": "FLAC (compression, reference)",
 }
 
 
@@ -104,32 +108,95 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def results_table(estimates: Sequence[Estimate], title: str) -> Table:
-    """One row an estimate, each number with its mark and its unit."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
-    table.add_column("", no_wrap=True)
-    for heading in ("nats / sequence", "± s.e.", "nats / frame", "nats / dimension", "bits / sample"):
-        table.add_column(heading, justify="right", no_wrap=True)
+class ResultsTable:
+    """Names, marks, numbers and units: one table where there is room, else one of sequences above one of units.
+
+    Args:
+        rows: A name in words, then a cell for each of :attr:`HEADINGS`.
+        title: Above.
+        caption: Below; says what marks, interval and ± are.
+    """
+
+    HEADINGS = (
+        "nats / sequence", "95 % interval", "± Monte Carlo", "nats / frame", "nats / dimension", "bits / sample"
+    )  # fmt: skip
+
+    def __init__(self, rows: Sequence[Sequence[str]], title: str, caption: str) -> None:
+        self.rows, self.title, self.caption = rows, title, caption
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        every = range(len(self.HEADINGS))
+        # Measured where nothing limits it. Rich would rather cut numbers than columns.
+        room = console.measure(self._part(every), options=options.update(width=10_000)).maximum
+        for part in [every] if room <= options.max_width else [every[:3], every[3:]]:
+            table = self._part(part)
+            table.title, table.caption = self.title if 0 in part else None, self.caption if 5 in part else None
+            yield table
+
+    def _part(self, columns: Sequence[int]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
+        table.add_column("", overflow="fold")
+        for column in columns:
+            table.add_column(self.HEADINGS[column], justify="right", no_wrap=True)
+        for name, *cells in self.rows:
+            if any(cells[column] for column in columns):
+                table.add_row(name, *(cells[column] for column in columns))
+        return table
+
+
+def results_table(estimates: Sequence[Estimate], title: str, compressions: Sequence[Compression] = ()) -> ResultsTable:
+    """One row an estimate or a compressor, each number with its mark and its unit."""
+    rows = []
     for estimate in estimates:
-        base, _, particles = estimate.name.rpartition("_") if estimate.name[-1].isdigit() else (estimate.name, "", "")
-        words = NAMES.get(base, base) + (f", {particles} samples" if particles else "")
-        # On the bits side a lower bound on log p is an upper bound.
-        bits_mark = {"≥": "≤"}.get(estimate.kind.value, estimate.kind.value)
-        bits = "" if estimate.bits_per_sample is None else f"{bits_mark} {estimate.bits_per_sample:.3f}"
-        mark = estimate.kind.value
-        error = "" if math.isnan(estimate.standard_error) else f"{estimate.standard_error:.1f}"
-        table.add_row(
-            words,
-            f"{mark} {estimate.per_sequence:.1f}",
-            error,
-            f"{mark} {estimate.per_frame:.2f}",
-            f"{mark} {estimate.per_dimension:.4f}",
-            bits,
+        kind, noise = estimate.kind, estimate.monte_carlo_error
+        cells = [
+            _number(kind.mark, estimate.per_sequence, 1),
+            _interval(estimate),
+            "" if noise is None else f"{noise:.1f}" if noise >= 1 else f"{noise:.2g}",
+            _number(kind.mark, estimate.per_frame, 2),
+            _number(kind.mark, estimate.per_dimension, 4),
+            _number(kind.bits_mark, estimate.bits_per_sample, 3),
+        ]
+        rows.append([words(estimate.name), *cells])
+    for compression in compressions:
+        bits = _number(Kind.EXACT.bits_mark, compression.bits_per_sample, 3)
+        rows.append([words(compression.name), "", "", "", "", "", bits])
+    return ResultsTable(rows, title, _caption(estimates, compressions))
+
+
+def words(name: str) -> str:
+    """An estimate's name for people: ``iwae_40`` is ``importance sampling, 40 samples``."""
+    base, _, particles = name.rpartition("_") if name[-1].isdigit() else (name, "", "")
+    return NAMES.get(base, base) + (f", {particles} {'particles' if base == 'smc' else 'samples'}" if particles else "")
+
+
+def _number(mark: str, value: float | None, digits: int) -> str:
+    return "" if value is None else f"{mark} {value:.{digits}f}"
+
+
+def _interval(estimate: Estimate) -> str:
+    found = estimate.interval()
+    if found is None:
+        return ""
+    digits = 0 if found.high - found.low >= 10 else 1
+    return f"{found.low:.{digits}f} to {found.high:.{digits}f}"
+
+
+def _caption(estimates: Sequence[Estimate], compressions: Sequence[Compression]) -> str:
+    bits = any(estimate.bits_per_sample is not None for estimate in estimates)
+    kinds = [kind for kind in Kind if kind.mark and any(estimate.kind is kind for estimate in estimates)]
+    marks = [
+        f"{kind.mark} {kind.words}" + (f" ({kind.bits_mark} on bits)" if bits and kind.bits_mark != kind.mark else "")
+        for kind in kinds
+    ]
+    lines = ["   ".join(marks), "95 % interval: of nats / sequence, over sequences (bootstrap)"]
+    if any(estimate.monte_carlo is not None for estimate in estimates):
+        lines[-1] += "   ± Monte Carlo: standard error of the noise drawn here"
+    if compressions and any(e.bits_per_sample is not None and not e.scale.dithered for e in estimates):
+        lines.append(
+            "bits of a density at undithered integers are no code lengths; --dither makes them bounds on these"
         )
-    table.caption = (
-        "= exact   ≥ lower bound   ≈ below log p in expectation, tending to it   ~ neither; s.e. over sequences"
-    )
-    return table
+    return "\n".join(lines)
 
 
 def parameters_line(counts: dict[str, int]) -> str:
@@ -138,6 +205,11 @@ def parameters_line(counts: dict[str, int]) -> str:
     return f"parameters: {sum(counts.values()):,} ({parts})"
 
 
-def as_json(estimates: Sequence[Estimate], **others: Any) -> dict[str, Any]:
-    """What ``results.json`` holds."""
-    return {**others, "results": {estimate.name: estimate.as_dict() for estimate in estimates}}
+def as_json(
+    estimates: Sequence[Estimate], *, compressions: Sequence[Compression] = (), **others: Any
+) -> dict[str, Any]:
+    """What ``results.json`` holds; compressors apart, for they score no sequence in nats."""
+    held = {**others, "results": {estimate.name: estimate.as_dict() for estimate in estimates}}
+    if compressions:
+        held["compressions"] = {compression.name: compression.as_dict() for compression in compressions}
+    return held

@@ -1,0 +1,1 @@
+"""Drawings of what inference found: matplotlib figures, without its global state."""
