@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.sizes import Sizes, Widths
 from pyro_vrnn.model.variants import VARIANTS, compose
-from pyro_vrnn.training.objective import Objective
+from pyro_vrnn.training.objective import Elbo
 
 X = 200
 
@@ -120,8 +120,8 @@ def main() -> None:
     mask = torch.ones(o.batch, o.frames, dtype=torch.bool, device=device)
     plain = PlainLoop(o.h, o.z, o.width, o.depth).to(device)
     steps = {
-        "sequence program": step_of(Objective(net), x, mask),
-        "markov program": step_of(Objective(net, "markov"), x, mask),
+        "sequence program": step_of(Elbo(net), x, mask),
+        "markov program": step_of(Elbo(net, "markov"), x, mask),
         "plain PyTorch loop": step_of(plain, x, mask),
     }
     times: dict[str, list[float]] = {name: [] for name in steps}

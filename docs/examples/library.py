@@ -14,7 +14,7 @@ from pyro_vrnn.inference.results import Scale
 from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.variants import build
 from pyro_vrnn.training.config import read
-from pyro_vrnn.training.objective import Objective
+from pyro_vrnn.training.objective import Elbo
 from pyro_vrnn.training.saving import save_model
 
 # [recordings]
@@ -31,7 +31,7 @@ corpus = load(config.data, seed=config.training.seed)
 config = config.explicit(corpus.frame)
 torch.manual_seed(config.training.seed)
 net = build(config.model, corpus.frame)
-objective = Objective(net)
+objective = Elbo(net)
 optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
 for epoch in range(5):
     for x, mask, _ in batches(corpus.train, 8, shuffle=epoch):

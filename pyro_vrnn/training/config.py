@@ -32,6 +32,10 @@ class TrainingOptions(BaseModel):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     program: Literal["sequence", "markov"] = Field("sequence", description="Pyro program that is trained")
     elbo: Literal["mean-field", "trace"] = Field("mean-field", description="KL analytic where it exists, or sampled")
+    objective: Literal["elbo", "iwae", "fivo"] = Field("elbo", description="the bound that is maximised")
+    particles: int | None = Field(None, gt=0, description="draws a sequence in the bound; default 1, iwae and fivo 5")
+    kl_annealing: int = Field(0, ge=0, description="steps over which the KL's weight rises from 0 to 1; no bound then")
+    free_bits: float = Field(0.0, ge=0, description="nats a latent dimension and frame that the KL is floored at")
 
 
 class EvaluationOptions(BaseModel):
@@ -77,7 +81,7 @@ class Config(BaseModel):
         parts = {"prior": variant.prior, "guide": variant.guide, "emission": variant.emission}
         wanted = {"h": size.h, "layers": size.layers, "z": size.z, "depth": size.depth, **widths, **parts}
         given = self.training.model_dump(exclude_none=True)
-        training = {**SCHEDULES[self.model.preset], **given}
+        training = {**SCHEDULES[self.model.preset], "particles": PARTICLES[self.training.objective], **given}
         segment = SEGMENTS.get(self.model.preset) if self.data.segment is None else self.data.segment
         return self.model_copy(
             update={
@@ -99,6 +103,9 @@ class Config(BaseModel):
         """The configuration as TOML; options that are None are left out."""
         return tomli_w.dumps(self.model_dump(exclude_none=True))
 
+
+#: Draws a sequence in each objective, unless given.
+PARTICLES = {"elbo": 1, "iwae": 5, "fivo": 5}
 
 #: Seconds that the paper cuts recordings into (Sec. 4.1), where it does not take whole ones.
 SEGMENTS = {"blizzard": 0.5, "accent": 0.5, "listening": 0.5}

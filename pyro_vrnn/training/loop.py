@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyro_vrnn.data import Batch, Sequences, batches, number_of_batches
 from pyro_vrnn.errors import ConfigurationError, UserError
-from pyro_vrnn.inference.estimators import estimate, estimators_for
+from pyro_vrnn.inference.estimators import estimate
 from pyro_vrnn.inference.noise import own_noise
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
@@ -20,7 +20,7 @@ from pyro_vrnn.training.checkpoint import Progress, load_checkpoint, save_checkp
 from pyro_vrnn.training.config import TrainingOptions
 from pyro_vrnn.training.diagnose import culprit
 from pyro_vrnn.training.interruption import Interruption
-from pyro_vrnn.training.objective import Objective
+from pyro_vrnn.training.objective import VALIDATED_BY, build_objective
 
 #: Seconds of metrics without a checkpoint after which one is due in the middle of an epoch.
 CHECKPOINT_SECONDS = 60.0
@@ -93,7 +93,7 @@ class Trainer:
         self.train, self.validation = train, validation
         self.batch_size, self.epochs, self.clip = options.batch_size, options.epochs, options.clip
         self.device = next(net.parameters()).device
-        self.objective = Objective(net, options.program, options.elbo)
+        self.objective = build_objective(net, options)
         self.optimiser = torch.optim.Adam(net.parameters(), lr=options.learning_rate, fused=True)
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
@@ -187,24 +187,22 @@ class Trainer:
         x, mask = batch.x.to(self.device), batch.mask.to(self.device)
         frames = int(batch.mask.sum())
         self.optimiser.zero_grad()
+        self.objective.at(self.progress.step)
         # Adam and the clip see nats per frame, so that both mean the same for short and long batches.
         loss = self.objective(x, mask) / frames
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
-        bound, reconstruction, length = torch.stack(
-            [-loss.detach(), self.objective.reconstruction / frames, norm]
-        ).tolist()
-        if not torch.tensor([bound, length]).isfinite().all():
-            self._stop_at(x, mask, random_state, "loss" if bound != bound or abs(bound) == float("inf") else "gradient")
+        parts = {f"train/{name}": part / frames for name, part in self.objective.parts.items()}
+        value, length, *values = torch.stack([loss.detach(), norm, *parts.values()]).tolist()
+        if not (math.isfinite(value) and math.isfinite(length)):
+            self._stop_at(x, mask, random_state, "gradient" if math.isfinite(value) else "loss")
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate()
         self.optimiser.step()
         self.progress.step += 1
         self.progress.batch += 1
         metrics = {
-            "train/bound": bound,
-            "train/reconstruction": reconstruction,
-            "train/kl": reconstruction - bound,
+            **dict(zip(parts, values, strict=True)),
             "train/gradient_norm": length,
             "train/frames_per_second": frames / (time.perf_counter() - start),
         }
@@ -217,8 +215,14 @@ class Trainer:
         return (self.options.learning_rate or 0.0) * share
 
     def _validate(self) -> None:
+        name = VALIDATED_BY[self.options.objective] if self.net.has_latents else "exact"
         validation = score(
-            self.net, self.validation, estimators_for(self.net)[0], self.batch_size, Scale(self.train.frame)
+            self.net,
+            self.validation,
+            name,
+            self.batch_size,
+            Scale(self.train.frame),
+            particles=self.objective.particles,
         )
         # A best that is NaN is none: nothing compares as larger.
         improved = validation.per_sequence > self.progress.best or math.isnan(self.progress.best)
@@ -244,7 +248,7 @@ class Trainer:
         self.optimiser.zero_grad()
         with own_noise(self.device):
             _set_random_state(self.device, random_state)
-            where = culprit(self.net, x, mask)
+            where = culprit(self.net, x, mask, self.objective.particles)
         self.optimiser.zero_grad()
         _set_random_state(self.device, random_state)
         self._save()

