@@ -5,28 +5,32 @@ import shlex
 from rich.console import Console
 
 from pyro_vrnn.commands import display
+from pyro_vrnn.commands.evaluating import Evaluation
 from pyro_vrnn.data import Corpus
-from pyro_vrnn.inference.latents import LatentUse
-from pyro_vrnn.inference.results import Estimate
-from pyro_vrnn.model.variants import ModelOptions
 from pyro_vrnn.tracking import TrackedRun, ui_address
 from pyro_vrnn.training.config import Config
 
 
-def close(
-    tracked: TrackedRun, config: Config, corpus: Corpus, estimates: list[Estimate], use: LatentUse | None, out: Console
-) -> None:
+def close(tracked: TrackedRun, config: Config, corpus: Corpus, found: Evaluation, out: Console) -> None:
     """Prints the results with their kinds and units, where the run lies, and what to type next."""
     out.print(
-        display.results_table(estimates, f"test set: {len(corpus.test)} sequences, standardised by the training set")
+        display.results_table(
+            found.estimates,
+            f"test set: {len(corpus.test)} sequences, standardised by the training set",
+            found.compressions,
+        )
     )
     if corpus.std_lsb is not None and not corpus.lossless:
         out.print("bits are per 16-bit step of the decoded audio: the source was resampled, mixed or lossy")
-    if use is not None:
-        out.print(use.line())
+    for line in display.gap_lines(found.estimates):
+        out.print(line)
+    if found.use is not None:
+        out.print(found.use.line())
+    for warning in found.warnings:
+        out.print(f"warning: {warning}")
     out.print(f"run {tracked.name} ({tracked.id}), files in {tracked.folder}")
     store = _store_arguments(config)
-    estimator = "--estimator iwae --particles 1000" if use is not None else "--estimator exact"
+    estimator = "--diagnose" if found.use is not None else "--estimator exact"
     for words, line in (
         ("score again", f"python cli.py evaluate {tracked.id[:8]} {estimator}{store}"),
         ("compare", f"python cli.py fit --variant {_another(config.model.variant)}{_same_arguments(config)}{store}"),
@@ -45,16 +49,17 @@ def _store_arguments(config: Config) -> str:
 
 def _same_arguments(config: Config) -> str:
     """What makes another variant's run comparable: the same data, preset and seed."""
-    data, default = config.data.model_dump(exclude_none=True), type(config.data)()
+    same = Config.model_validate({"data": {"source": config.data.source}})
+    data, default = config.data.model_dump(exclude_none=True), same.data
     words: list[str] = []
     for name, value in data.items():
-        if value == getattr(default, name):
+        if value == getattr(default if name != "source" else Config().data, name):
             continue
         if name in ("validation", "test"):  # they have no option of their own
             words += ["--set", f"data.{name}={value}"]
         else:
             words += ["--data" if name == "source" else "--" + name.replace("_", "-")]
             words += [] if value is True else [str(value)]
-    words += [] if config.model.preset == ModelOptions().preset else ["--preset", config.model.preset]
+    words += [] if config.model.preset == same.model.preset else ["--preset", config.model.preset]
     words += ["--seed", str(config.training.seed)] if config.training.seed else []
     return "".join(f" {shlex.quote(word)}" for word in words)

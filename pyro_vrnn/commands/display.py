@@ -17,6 +17,7 @@ from pyro_vrnn.training.checkpoint import Progress as Standing
 NAMES = {
     "exact": "exact likelihood",
     "elbo": "bound (ELBO)",
+    "elbo_sampled": "bound (ELBO), KL sampled",
     "iwae": "importance sampling",
     "stepwise": "per-step averages",
     "smc": "particle filter",
@@ -25,6 +26,10 @@ NAMES = {
     "generating_model": "generating model (reference)",
     "flac": "FLAC (compression, reference)",
 }
+
+
+#: What only simulated data have: nats of each sequence under what made them.
+REFERENCES = {"diagonal_innovations", "generating_model"}
 
 
 def console() -> Console:
@@ -42,7 +47,7 @@ class FitDisplay:
         out: Where to print.
         epochs: Epochs at most.
         total: Steps in all.
-        mark: ``=`` or ``≥``: what the validation number is.
+        mark: ``=``, ``≥`` or ``≈``: what the bound that is trained is, and the validation number.
     """
 
     def __init__(self, out: Console, epochs: int, total: int, mark: str) -> None:
@@ -75,7 +80,7 @@ class FitDisplay:
         self.frames += frames
         self.seconds += frames / metrics["train/frames_per_second"]
         self.bound += frames * metrics["train/bound"]
-        self.kl += frames * metrics["train/kl"]
+        self.kl += frames * metrics.get("train/kl", math.nan)
         state = (
             f"bound {self.mark} {metrics['train/bound']:.1f} nats/frame"
             + ("" if math.isnan(self.validation) else f", validation {self.mark} {self.validation:.1f} nats/sequence")
@@ -89,7 +94,7 @@ class FitDisplay:
         frames = self.frames or math.nan
         done, seconds = standing.step - self.first_step, time.monotonic() - self.started
         left = seconds / done * (self.total - standing.step) if done > 0 else math.nan
-        kl = "" if self.mark == "=" else f"  KL {self.kl / frames:6.2f}"
+        kl = "" if self.mark == "=" or math.isnan(self.kl) else f"  KL {self.kl / frames:6.2f}"
         self.out.print(
             f"epoch {standing.epoch:>{len(str(self.epochs))}}/{self.epochs}"
             f"  train {self.mark} {self.bound / frames:8.2f} nats/frame{kl}"
@@ -197,6 +202,23 @@ def _caption(estimates: Sequence[Estimate], compressions: Sequence[Compression])
             "bits of a density at undithered integers are no code lengths; --dither makes them bounds on these"
         )
     return "\n".join(lines)
+
+
+def gap_lines(estimates: Sequence[Estimate]) -> list[str]:
+    """How far the first estimate has come from the i.i.d. Gaussian to each reference that the data have."""
+    first, by_name = estimates[0], {estimate.name: estimate for estimate in estimates}
+    floor, lines = by_name["iid_gaussian"], []
+    for name in REFERENCES & by_name.keys():
+        reference = by_name[name]
+        share = (first.nats - floor.nats).mean() / (reference.nats - floor.nats).mean()
+        apart = first.nats - reference.nats
+        error = apart.std(ddof=1) / math.sqrt(len(apart)) if len(apart) > 1 else math.nan
+        goal = words(name).removesuffix(" (reference)")
+        lines.append(
+            f"{words(first.name)}: {share:.1%} of the way from the i.i.d. Gaussian to the {goal},"
+            f" {apart.mean():+.2f} ± {error:.2f} nats a sequence from it (paired)"
+        )
+    return sorted(lines)
 
 
 def parameters_line(counts: dict[str, int]) -> str:

@@ -7,6 +7,9 @@ import click
 
 from pyro_vrnn.commands.options import by_room, data_options, tracking_uri
 
+COUNT = click.IntRange(min=1)
+SEED = click.IntRange(min=0, max=2**63 - 1)
+
 
 @click.command("evaluate")
 @click.argument("run")
@@ -14,15 +17,25 @@ from pyro_vrnn.commands.options import by_room, data_options, tracking_uri
 @click.option("--split", "part", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True,
               help="Which part of the run's data; with --data all of it is scored.")  # fmt: skip
 @click.option("--estimator", "names", multiple=True, metavar="NAME",
-              help="elbo, iwae, stepwise or exact; may be repeated. Default: all that have meaning.")  # fmt: skip
-@click.option("--particles", default=40, show_default=True, type=click.IntRange(min=1), help="Importance samples.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Sequences in a pass; default: as trained.")
-@click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), help="Of the noise; default: the run's own.")
+              help="elbo, elbo_sampled, iwae, stepwise, smc, exact; repeatable. Default: all that fit.")  # fmt: skip
+@click.option("--particles", default=40, show_default=True, type=COUNT, help="Samples or particles a sequence.")
+@click.option("--repetitions", default=2, show_default=True, type=COUNT,
+              help="Independent evaluations; two or more give the Monte Carlo error.")  # fmt: skip
+@click.option("--diagnose", is_flag=True, help="How far importance sampling can be trusted: a line, a figure, numbers.")
+@click.option("--weights", type=COUNT, help="Weights a sequence for --diagnose; default 2000.")
+@click.option("--batch-size", type=COUNT, help="Sequences in a pass at most; default: as trained.")
+@click.option("--seed", type=SEED, help="Of the noise; default: the run's own.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the results as JSON here too.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.json",
+              help="Write the results here too, and a table of sequences beside it.")  # fmt: skip
 @tracking_uri
-def command(run: str, names: tuple[str, ...], **given: Any) -> None:
+def command(run: str, diagnose: bool, part: str, device: str, out: Path | None, **given: Any) -> None:
     """Score a trained model: RUN is a tracked run (id, unique prefix or name) or a model folder."""
+    if given["weights"] is not None and not diagnose:
+        raise click.UsageError("--weights: only beside --diagnose")
     from pyro_vrnn.commands import evaluating
 
-    evaluating.run(run, by_room(given), names=list(names), **given)
+    if diagnose and given["weights"] is None:
+        given["weights"] = 2000
+    rooms = by_room(given)
+    evaluating.run(run, rooms, evaluating.Request(**given), part=part, device=device, out=out)

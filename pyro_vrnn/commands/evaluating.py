@@ -1,47 +1,85 @@
 """What ``evaluate`` does: load, read, score, keep."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from pyro_vrnn.commands import display
-from pyro_vrnn.data import Normaliser, Sequences, load, read
-from pyro_vrnn.errors import ConfigurationError, DataError
-from pyro_vrnn.inference.estimators import estimators_for
-from pyro_vrnn.inference.results import Scale
-from pyro_vrnn.loading import find_model
+from pyro_vrnn.commands.subject import Counter, Subject, Told, check_file, open_model, progress, subject_of
+from pyro_vrnn.commands.tables import sequence_table, write_table
+from pyro_vrnn.data import flac_bits_per_sample
+from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.inference.estimators import collect_log_weights, estimate, estimator_for, estimators_for
+from pyro_vrnn.inference.importance import Curve, Diagnosis, diagnose
+from pyro_vrnn.inference.latents import LatentUse, latent_use
+from pyro_vrnn.inference.results import Compression, Estimate, Kind
+from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.tracking import log_results, tracking_uri
-from pyro_vrnn.training import config
 from pyro_vrnn.training.files import write_whole
-from pyro_vrnn.training.loop import device_named, score
-from pyro_vrnn.training.saving import TrainedModel, load_model
+
+#: Median effective samples below which the values of importance sampling are warned of, asked or not.
+EFFECTIVE = 2.0
+
+
+class Request(NamedTuple):
+    """What is asked of the model.
+
+    Attributes:
+        names: Estimators; empty for all that have meaning.
+        particles: K.
+        repetitions: Independent evaluations, whose differences are the Monte Carlo error.
+        weights: Weights a sequence that importance sampling is diagnosed by; None to leave that out.
+        batch_size: Sequences in a pass at most; None as trained.
+        seed: Of the noise; None for the seed of the run.
+    """
+
+    names: Sequence[str] = ()
+    particles: int = 40
+    repetitions: int = 2
+    weights: int | None = None
+    batch_size: int | None = None
+    seed: int | None = None
+
+
+class Evaluation(NamedTuple):
+    """What was found.
+
+    Attributes:
+        estimates: Those that were asked for, then references.
+        compressions: References in bits.
+        use: What the latents carry; None if that was not looked at.
+        diagnosis: Of importance sampling; None if it was not asked for.
+        warnings: What whoever cites the numbers has to know, a line each.
+    """
+
+    estimates: list[Estimate]
+    compressions: list[Compression]
+    use: LatentUse | None
+    diagnosis: Diagnosis | None
+    warnings: list[str]
+
+    def metrics(self) -> dict[str, float]:
+        """Flat names and numbers, as they are tracked."""
+        holders = [*self.estimates, *self.compressions, self.use, self.diagnosis]
+        return {name: value for held in holders if held is not None for name, value in held.metrics().items()}
 
 
 def run(
-    reference: str,
-    given: dict[str, dict[str, Any]],
-    *,
-    names: list[str],
-    part: str,
-    particles: int,
-    batch_size: int | None,
-    seed: int | None,
-    device: str,
-    out: Path | None,
+    reference: str, given: dict[str, dict[str, Any]], request: Request, *, part: str, device: str, out: Path | None
 ) -> dict[str, Any]:
     """Scores a model, prints the table and keeps the results with the run.
 
     Args:
         reference: A run or a model folder.
         given: Options by room.
-        names: Estimators; empty for all that have meaning.
+        request: What is asked.
         part: Part of the run's own data.
-        particles: K.
-        batch_size: Sequences in a pass.
-        seed: Of the noise; None for the seed of the run.
         device: Where.
-        out: A JSON file to write.
+        out: A JSON file to write; other files go beside it.
 
     Returns:
         What the JSON holds.
@@ -49,73 +87,131 @@ def run(
     Raises:
         UserError: Anything a user can mend.
     """
-    console = display.console()
-    where = device_named(device)
-    if out is not None and not out.absolute().parent.is_dir():
-        raise ConfigurationError(f"--out {out}: the folder {out.absolute().parent} does not exist; make it first")
-    if out is not None and out.is_dir():
-        raise ConfigurationError(f"--out {out}: a folder; expected the name of a file")
-    uri = tracking_uri(given.get("tracking", {}).get("uri"))
-    folder = find_model(reference, uri)
-    trained = load_model(folder)
-    net = trained.net.to(where)
-    seed = trained.config.training.seed if seed is None else seed
-    sequences, title, data = _sequences(trained, given.get("data", {}), part)
-    scale = Scale(int(trained.data["frame"]), _std_lsb(trained))
-    size = batch_size or trained.config.training.batch_size or 64
-    estimates = [
-        score(net, sequences, name, size, scale, particles=particles, seed=seed)
-        for name in [*(names or estimators_for(net)), "iid_gaussian"]
-    ]
-    console.print(display.results_table(estimates, title))
-    results = display.as_json(estimates, model=reference, data=data, part=part, particles=particles, seed=seed)
-    content = json.dumps(results, indent=2).encode()
+    console, options = display.console(), given.get("data", {})
     if out is not None:
-        write_whole(out, content)
-    if folder != Path(reference):
-        # Names of their own where the run has histories: train/ and validation/ are curves over its steps.
-        own = "test" if part == "test" else f"{part}-best"
-        prefix = own if "source" not in given.get("data", {}) else f"data-{Path(given['data']['source']).name}"
-        metrics = {f"{prefix}/{name}": value for e in estimates for name, value in e.metrics().items()}
-        with TemporaryDirectory() as aside:
-            file = Path(aside) / f"evaluation-{prefix}-{'-'.join(e.name for e in estimates[:-1])}.json"
-            file.write_bytes(content)
-            log_results(reference, metrics, [file], uri=uri)
-        console.print(f"kept with run {reference}")
+        check_file("--out", out)
+    uri = tracking_uri(given.get("tracking", {}).get("uri"))
+    trained, tracked = open_model(reference, uri, device)
+    request = _complete(request, trained.net, trained.config.training.seed, trained.config.training.batch_size)
+    assert request.seed is not None
+    with progress(console) as told:
+        subject = subject_of(trained, options, part=part, seed=request.seed, told=told)
+        found = evaluate(trained.net, subject, request, told)
+    console.print(display.results_table(found.estimates, subject.title, found.compressions))
+    for line in [
+        *([] if found.use is None else [found.use.line()]),
+        *([] if found.diagnosis is None else [found.diagnosis.line()]),
+        *(f"warning: {warning}" for warning in found.warnings),
+    ]:
+        console.print(line)
+    results = display.as_json(
+        found.estimates,
+        compressions=found.compressions,
+        model=reference,
+        data=subject.described,
+        part=None if "source" in options else part,
+        particles=request.particles,
+        repetitions=request.repetitions,
+        seed=request.seed,
+        latents=None if found.use is None else found.use.as_dict(),
+        importance=None if found.diagnosis is None else found.diagnosis.as_dict(),
+        warnings=found.warnings,
+    )
+    # Names of their own where the run has histories: train/ and validation/ are curves over its steps.
+    prefix = "test" if part == "test" else f"{part}-best"
+    prefix = f"data-{Path(options['source']).resolve().name}" if "source" in options else prefix
+    with TemporaryDirectory() as aside:
+        names = [item.name for item in found.estimates if item.name not in _references(subject)]
+        files = _files(Path(aside) / f"evaluation-{prefix}-{'-'.join(names)}", results, found, subject)
+        for ending, file in files.items() if out is not None else ():
+            assert out is not None
+            write_whole(out if ending == "json" else out.with_suffix(f".{ending}"), file.read_bytes())
+        if tracked:
+            metrics = {f"{prefix}/{name}": value for name, value in found.metrics().items()}
+            log_results(reference, metrics, list(files.values()), uri=uri)
+            console.print(f"kept with run {reference}")
     return results
 
 
-def _sequences(trained: TrainedModel, given: dict[str, Any], part: str) -> tuple[Sequences, str, dict[str, Any]]:
-    """What is scored, standardised as the model was trained."""
-    normaliser = Normaliser(float(trained.data["mean"]), float(trained.data["std"]))
-    own = trained.config.data
-    if "source" not in given:
-        if given:
-            raise ConfigurationError(
-                f"--{sorted(given)[0].replace('_', '-')}: only beside --data; a run's own data are fixed"
-            )
-        corpus = load(own, seed=trained.config.training.seed)
-        if corpus.checksum != trained.data["checksum"]:
-            raise DataError(
-                f"{own.source}: its files are not those the run was trained on (checksum {corpus.checksum[:12]},"
-                f" expected {trained.data['checksum'][:12]}); pass --data {own.source} to score what is there now"
-            )
-        sequences = getattr(corpus.with_normaliser(normaliser), part)
-        return sequences, f"{part} part of {own.source}: {len(sequences)} sequences", {"checksum": corpus.checksum}
-    known = {"frame": trained.data["frame"], "sample_rate": trained.data["sample_rate"]}
-    options = config.read(None, {"data": {**known, **given}}).data
-    if options.frame != trained.data["frame"]:
-        raise ConfigurationError(f"--frame {options.frame}: the model has frames of {trained.data['frame']} samples")
-    if options.sample_rate != trained.data["sample_rate"]:
-        raise ConfigurationError(
-            f"--sample-rate {options.sample_rate}: the model was trained at {trained.data['sample_rate']} Hz;"
-            " leave it out, and pass --resample to convert the files"
+def evaluate(net: VRNN, subject: Subject, request: Request, told: Told) -> Evaluation:
+    """Scores a subject.
+
+    Args:
+        net: The model, on its device.
+        subject: What is scored.
+        request: What is asked, in full.
+        told: Told of the progress.
+    """
+    assert request.batch_size is not None
+    assert request.seed is not None
+    N, most, seed = len(subject.sequences), request.batch_size, request.seed
+    estimates = [
+        estimate(
+            net,
+            subject.batches(most),
+            name,
+            particles=request.particles,
+            scale=subject.scale,
+            seed=seed,
+            repetitions=request.repetitions,
+            progress=Counter(told, name, N),
         )
-    sequences, skipped = read(options, normaliser)
-    title = f"{options.source}: {len(sequences)} sequences" + (f", {len(skipped)} files skipped" if skipped else "")
-    return sequences, title, {"source": options.source, "skipped": [list(item) for item in skipped]}
+        for name in dict.fromkeys([*(request.names or estimators_for(net)), "iid_gaussian"])
+    ]
+    frames = estimates[0].frames
+    estimates += [Estimate(name, Kind.EXACT, nats, frames, subject.scale) for name, nats in subject.references.items()]
+    bits = flac_bits_per_sample(subject.sequences, lossless=subject.lossless)
+    use = diagnosis = None
+    if net.has_latents and (request.weights is not None or not request.names):
+        use = latent_use(net, subject.batches(most), seed=seed)
+    if request.weights is not None:
+        weights = collect_log_weights(
+            net, subject.batches(most), request.weights, seed=seed, progress=Counter(told, "weights", N)
+        )
+        diagnosis = diagnose(weights)
+    compressions = [] if bits is None else [Compression("flac", bits)]
+    warnings = _few_samples(estimates) if diagnosis is None else diagnosis.warnings()
+    return Evaluation(estimates, compressions, use, diagnosis, warnings)
 
 
-def _std_lsb(trained: TrainedModel) -> float | None:
-    lsb = trained.data.get("lsb")
-    return None if lsb is None else float(trained.data["std"]) / float(lsb)
+def _complete(request: Request, net: VRNN, seed: int, batch_size: int | None) -> Request:
+    """What is asked, with what the run says where nothing was given; refuses what has no meaning for the model."""
+    for name in request.names:
+        estimator_for(net, name)
+    if request.weights is not None and not net.has_latents:
+        raise ConfigurationError("--diagnose: the model has no latents, so nothing is sampled; leave it out")
+    return request._replace(
+        seed=seed if request.seed is None else request.seed, batch_size=request.batch_size or batch_size or 64
+    )
+
+
+def _few_samples(estimates: Sequence[Estimate]) -> list[str]:
+    """Warnings of importance sampling from its effective samples alone."""
+    for found in estimates:
+        if found.name.startswith("iwae_") and float(np.median(found.details["ess"])) < EFFECTIVE:
+            K = int(found.name.removeprefix("iwae_"))
+            curve = Curve(np.array([K]), np.array([found.per_sequence]), np.array([np.nan]))
+            return Diagnosis(curve, found.details["ess"], None, None, None).warnings()
+    return []
+
+
+def _references(subject: Subject) -> list[str]:
+    return ["iid_gaussian", *subject.references]
+
+
+def _files(stem: Path, results: dict[str, Any], found: Evaluation, subject: Subject) -> dict[str, Path]:
+    """Writes what is kept of an evaluation, by ending."""
+    endings = ["json", "sequences.csv", *([] if found.diagnosis is None else ["importance.png"])]
+    files = {ending: stem.with_name(f"{stem.name}.{ending}") for ending in endings}
+    files["json"].write_text(json.dumps(results, indent=2), encoding="utf-8")
+    table = sequence_table(found.estimates, subject.names, subject.sequences.speakers, subject.seconds)
+    if found.diagnosis is not None:
+        details = found.diagnosis.details.items()
+        table |= {f"weights_{found.diagnosis.samples}_{name}": column for name, column in details}
+        # A second, which only those who look need to wait for.
+        from pyro_vrnn.figures.importance import bound_against_samples
+
+        elbo = next((item.per_sequence for item in found.estimates if item.name == "elbo"), None)
+        bound_against_samples(found.diagnosis, elbo=elbo, title=subject.title).savefig(files["importance.png"])
+    write_table(files["sequences.csv"], table)
+    return files

@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pyro_vrnn.commands import closing, display
-from pyro_vrnn.data import Corpus, batches, load
+from pyro_vrnn.commands.evaluating import Evaluation, Request, evaluate
+from pyro_vrnn.commands.subject import Subject, progress
+from pyro_vrnn.commands.tables import sequence_table, write_table
+from pyro_vrnn.data import Corpus, load
 from pyro_vrnn.errors import ConfigurationError, DataError
-from pyro_vrnn.inference.estimators import ESTIMATORS, estimators_for
-from pyro_vrnn.inference.latents import LatentUse, latent_use
+from pyro_vrnn.inference.estimators import ESTIMATORS
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.sizes import parameters_per_part
@@ -33,7 +35,8 @@ from pyro_vrnn.training.checkpoint import FILE
 from pyro_vrnn.training.checkpoint import Progress as Standing
 from pyro_vrnn.training.config import Config, read
 from pyro_vrnn.training.files import write_whole
-from pyro_vrnn.training.loop import Trainer, device_named, score
+from pyro_vrnn.training.loop import Trainer, device_named
+from pyro_vrnn.training.objective import VALIDATED_BY
 from pyro_vrnn.training.saving import save_model
 
 
@@ -41,6 +44,8 @@ class InterruptedRunError(Exception):
     """Ctrl-C ended the training; everything was scored and kept."""
 
 
+#: The test set's results, a row a sequence.
+SEQUENCES = "results.sequences.csv"
 #: What a resumed run may be given anew: how long and where it trains, not what it is.
 RESUMABLE = {"training.epochs", "training.max_steps", "training.patience", "training.device", "tracking.uri"}
 
@@ -89,7 +94,8 @@ def run(
 def _train_and_score(
     config: Config, corpus: Corpus, net: VRNN, tracked: TrackedRun, out: Console, checkpoint: Path | None
 ) -> dict[str, Any]:
-    folder, bound = tracked.folder, ESTIMATORS[estimators_for(net)[0]].kind.value
+    folder = tracked.folder
+    bound = ESTIMATORS[VALIDATED_BY[config.training.objective] if net.has_latents else "exact"].kind.mark
     watcher = _Watcher(tracked, bound, out)
     trainer = Trainer(net, corpus.train, corpus.validation, config.training, folder / "checkpoint", watcher)
     watcher.expect(trainer)
@@ -120,9 +126,10 @@ def _train_and_score(
     out.print(
         f"training {why}, {display.duration(time.monotonic() - started)}; scoring epoch {done.best_epoch}'s state"
     )
-    estimates, use = _score(config, corpus, net)
+    found = _score(config, corpus, net, folder, out)
     results = display.as_json(
-        estimates,
+        found.estimates,
+        compressions=found.compressions,
         run=tracked.id,
         name=tracked.name,
         variant=config.model.variant,
@@ -132,20 +139,20 @@ def _train_and_score(
         best_validation=done.best,
         steps=done.step,
         parameters=parameters_per_part(net),
-        latents=None if use is None else use.metrics(),
+        latents=None if found.use is None else found.use.as_dict(),
+        warnings=found.warnings,
         data=corpus.describe(),
         skipped=[list(item) for item in corpus.skipped],
     )
-    metrics = {f"test/{name}": value for e in estimates for name, value in e.metrics().items()}
-    metrics |= {} if use is None else {f"test/{name}": value for name, value in use.metrics().items()}
+    metrics = {f"test/{name}": value for name, value in found.metrics().items()}
     if done.step > begun or "test/iid_gaussian" not in find_run(tracked.id, uri=tracked.uri).metrics:
         tracked.log(done.step, metrics)  # the store would keep a second point for a step that is scored again
         tracked.checkpointed(done.step)
     write_whole(folder / "results.json", json.dumps(results, indent=2).encode())
     save_model(folder / "model", net, config, corpus.describe())
-    for path in (folder / "results.json", folder / "model", folder / "checkpoint"):
+    for path in (folder / "results.json", folder / SEQUENCES, folder / "model", folder / "checkpoint"):
         tracked.artifact(path)
-    closing.close(tracked, config, corpus, estimates, use, out)
+    closing.close(tracked, config, corpus, found, out)
     if not completed:
         tracked.finish("KILLED", "ended by Ctrl-C")
         raise InterruptedRunError
@@ -178,16 +185,27 @@ class _Watcher:
         self.tracked.checkpointed(progress.step)
 
 
-def _score(config: Config, corpus: Corpus, net: VRNN) -> tuple[list[Estimate], LatentUse | None]:
-    """The test set, touched once."""
-    scale = Scale(corpus.frame, corpus.std_lsb)
-    size, training = config.training.batch_size or 1, config.training
-    estimates = [
-        score(net, corpus.test, name, size, scale, particles=config.evaluation.particles, seed=training.seed)
-        for name in [*estimators_for(net), "iid_gaussian"]
-    ]
-    use = latent_use(net, batches(corpus.test, size), seed=training.seed) if net.has_latents else None
-    return estimates, use
+def _score(config: Config, corpus: Corpus, net: VRNN, folder: Path, out: Console) -> Evaluation:
+    """The test set, touched once; what it says of each sequence goes to the folder."""
+    request = Request(
+        particles=config.evaluation.particles,
+        repetitions=config.evaluation.repetitions,
+        batch_size=config.training.batch_size,
+        seed=config.training.seed,
+    )
+    subject = Subject(
+        corpus.test,
+        Scale(corpus.frame, corpus.std_lsb, corpus.dither),
+        f"test set: {len(corpus.test)} sequences, standardised by the training set",
+        corpus.describe(),
+        corpus.lossless,
+        corpus.references,
+    )
+    with progress(out) as told:
+        found = evaluate(net, subject, request, told)
+    table = sequence_table(found.estimates, subject.names, corpus.test.speakers, subject.seconds)
+    write_table(folder / SEQUENCES, table)
+    return found
 
 
 def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:

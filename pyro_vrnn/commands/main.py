@@ -13,6 +13,8 @@ from pyro_vrnn.errors import UserError
 COMMANDS = {
     "fit": ("fit", "Train a model and score it on the test set."),
     "evaluate": ("evaluate", "Score a trained model."),
+    "score": ("score", "Log-likelihood of every frame of recordings, as a table."),
+    "encode": ("encode", "Latents and states of every frame of recordings, as arrays."),
     "data": ("data", "What there is to train on."),
     "ui": ("ui", "Open the MLflow UI on the tracking store."),
 }

@@ -49,7 +49,9 @@ def data_options(function: Function) -> Function:
                 "--segment", "data.segment", "Cut clips into segments of this many seconds; 0: whole clips.", type=float
             ),
             flag(
-                "--dither", "data.dither", "Add noise of one step of the integers: densities then bound probabilities."
+                "--dither/--no-dither",
+                "data.dither",
+                "Add noise of one step of the integers: densities then bound probabilities.",
             ),
         ]
     ):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import log
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class Corpus:
 
     Attributes:
         name: The embedded set's name or the folder.
-        sample_rate: Rate in Hz; 1 where a frame is a step of a simulation.
+        sample_rate: Rate in Hz; of a simulated set one frame a second.
         frame: Samples a frame.
         lsb: Amplitude of one step of the source's integer grid (2**-15 for 16 bit and for lossy files, the finest one
             where files differ); None for float sources.
@@ -192,9 +192,23 @@ def load(options: DataOptions, *, seed: int, progress: Progress | None = None) -
     )
 
 
-def read(
-    options: DataOptions, normaliser: Normaliser, *, seed: int = 0, progress: Progress | None = None
-) -> tuple[Sequences, tuple[Skipped, ...]]:
+class Unsplit(NamedTuple):
+    """All of a source, without parts.
+
+    Attributes:
+        sequences: In the order of their names (all parts, in their order, of a simulated set).
+        skipped: Files that were left out, and why.
+        lsb: As in `Corpus`.
+        lossless: As in `Corpus`.
+    """
+
+    sequences: Sequences
+    skipped: tuple[Skipped, ...]
+    lsb: float | None
+    lossless: bool
+
+
+def read(options: DataOptions, normaliser: Normaliser, *, seed: int = 0, progress: Progress | None = None) -> Unsplit:
     """All recordings of a source without any split, for scoring, encoding or priming with a trained model.
 
     Args:
@@ -203,20 +217,17 @@ def read(
         seed: Which noise of a dither.
         progress: As in `load`.
 
-    Returns:
-        The sequences in the order of their names (all parts, in their order, of a simulated set), and the files that
-        were left out.
-
     Raises:
         DataError: Something a user can mend, in one line.
     """
     if options.source == LINEAR_GAUSSIAN:
         linear_gaussian.check_options(options)
-        return linear_gaussian.sequences(linear_gaussian.parts(), normaliser), ()
+        return Unsplit(linear_gaussian.sequences(linear_gaussian.parts(), normaliser), (), None, False)
     options = _resolve(options, progress)
     found = read_recordings(options, progress)
     speakers = find_speakers([clip.name for clip in found.clips], options)
-    return _sequences(found, range(len(found.clips)), speakers, options, normaliser, seed), found.skipped
+    sequences = _sequences(found, range(len(found.clips)), speakers, options, normaliser, seed)
+    return Unsplit(sequences, found.skipped, found.grid.lsb, found.grid.lossless)
 
 
 def _resolve(options: DataOptions, progress: Progress | None) -> DataOptions:
@@ -274,7 +285,7 @@ def _simulate(options: DataOptions) -> Corpus:
     train, validation, test = (linear_gaussian.sequences({name: parts[name]}, raw) for name in parts)
     return Corpus(
         name=options.source,
-        sample_rate=1,
+        sample_rate=linear_gaussian.RATE,
         frame=train.frame,
         lsb=None,
         lossless=False,

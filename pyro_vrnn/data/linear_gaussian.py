@@ -21,6 +21,7 @@ from .sequences import Normaliser, Sequences
 
 STEPS = 40  # frames a sequence
 SIZES = {"train": 2000, "validation": 200, "test": 300}  # sequences
+RATE = 4  # values a second: a frame of 4 takes one
 SEED = 20150607  # of the set, not of a run: everybody has the same numbers
 
 
@@ -113,7 +114,7 @@ def sequences(parts: Mapping[str, np.ndarray], normaliser: Normaliser) -> Sequen
     """Sequences of one or several parts, one after another; a step counts as a second."""
     names = [f"{part}/{i:04d}" for part, y in parts.items() for i in range(len(y))]
     frames = [y_i for y in parts.values() for y_i in y]
-    return Sequences(frames, names, None, frame=len(MODEL.R), sample_rate=1, normaliser=normaliser)
+    return Sequences(frames, names, None, frame=len(MODEL.R), sample_rate=RATE, normaliser=normaliser)
 
 
 def checksum(parts: Mapping[str, np.ndarray]) -> str:
@@ -131,7 +132,7 @@ def check_options(options: DataOptions) -> None:
         DataError: An option has no meaning here.
     """
     usual = DataOptions(source=LINEAR_GAUSSIAN)
-    harmless = {"source": LINEAR_GAUSSIAN, "sample_rate": 1, "segment": None}  # steps for seconds; as unset
+    harmless = {"source": LINEAR_GAUSSIAN, "sample_rate": RATE, "segment": None}  # as a run stores it; as unset
     for name in DataOptions.model_fields:
         value = getattr(options, name)
         if value in (getattr(usual, name), harmless.get(name)):

@@ -148,7 +148,7 @@ def estimate(
     estimator = estimator_for(net, name)
     repetitions = 1 if estimator.kind is Kind.EXACT else repetitions
     order, frames, nats, details = [], [], [], []
-    with _evaluating(net, seed):
+    with evaluating(net, seed):
         for x, mask, indices in batches:
             noises = [Noise(seed, indices, repetition) for repetition in range(repetitions)]
             scores = [estimator.score(net, x, mask, particles, noise) for noise in noises]
@@ -176,7 +176,7 @@ def collect_log_weights(
 ) -> NDArray[np.float64]:
     """Trajectory weights of every sequence of a data set, ``(K, N)``, in the order of the indices."""
     order, parts = [], []
-    with _evaluating(net, seed):
+    with evaluating(net, seed):
         for x, mask, indices in batches:
             log_w = likelihood.log_weights(net, x, mask, particles, noise=Noise(seed, indices))
             order.append(np.asarray(indices))
@@ -193,7 +193,7 @@ def _note(net: VRNN, name: str) -> str:
 
 
 @contextmanager
-def _evaluating(net: VRNN, seed: int) -> Iterator[None]:
+def evaluating(net: VRNN, seed: int) -> Iterator[None]:
     """Evaluation mode, no validation by Pyro, and for families that do not follow given noise a seed of their own."""
     training = net.training
     net.eval()

@@ -17,7 +17,7 @@ from pyro_vrnn.model.rollout import Rollout, follow
 from pyro_vrnn.model.state import State
 
 #: Steps of all rows (sequences times particles) together that one pass holds.
-STEPS = 2**15
+STEPS = 2**14
 #: Frames of the longest sequence that is read whole; a longer one comes alone, and in pieces.
 LONGEST = 4096
 #: Frames of such a piece.

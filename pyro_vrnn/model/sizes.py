@@ -81,6 +81,17 @@ PRESETS: dict[str, Preset] = {
             "vrnn-gmm": Widths(phi_x=64, phi_z=64, guide=64, prior=64, emission=32),
         },
     ),
+    "linear-gaussian": Preset(
+        64,
+        8,
+        1,
+        {
+            "rnn-gauss": Widths(64, 64),
+            "rnn-gmm": Widths(64, 64),
+            "vrnn-gauss": Widths(phi_x=64, phi_z=64, guide=64, prior=64, emission=64),
+            "vrnn-gmm": Widths(phi_x=64, phi_z=64, guide=64, prior=64, emission=64),
+        },
+    ),
     "blizzard": Preset(4000, 200, 4, _columns(800, 700, (600, 500, 500, 500, 600), (500,) * 5)),
     "timit": _units_2000,
     "onomatopoeia": _units_2000,

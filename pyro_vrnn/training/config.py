@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pyro_vrnn.data.options import DataOptions
+from pyro_vrnn.data.options import LINEAR_GAUSSIAN, DataOptions
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.model import sizes
 from pyro_vrnn.model.variants import ModelOptions, resolve, row
@@ -43,7 +43,8 @@ class EvaluationOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    particles: int = Field(40, gt=0, description="importance samples")
+    particles: int = Field(40, gt=0, description="importance samples, and particles of the filter")
+    repetitions: int = Field(2, gt=0, description="independent evaluations, which give the Monte Carlo error")
 
 
 class TrackingOptions(BaseModel):
@@ -66,6 +67,18 @@ class Config(BaseModel):
     training: TrainingOptions = TrainingOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
     tracking: TrackingOptions = TrackingOptions()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_of_the_data(cls, given: Any) -> Any:
+        """A set of four simulated values a frame has a preset of its own."""
+        if not isinstance(given, dict):
+            return given
+        data, model = given.get("data", {}), given.get("model", {})
+        source = data.get("source") if isinstance(data, dict) else getattr(data, "source", None)
+        if source == LINEAR_GAUSSIAN and isinstance(model, dict):
+            return {**given, "model": {"preset": LINEAR_GAUSSIAN, **model}}
+        return given
 
     def explicit(self, x: int) -> "Config":
         """The same with every preset's value filled in, so that it repeats the run whatever presets become.
@@ -114,6 +127,7 @@ SEGMENTS = {"blizzard": 0.5, "accent": 0.5, "listening": 0.5}
 #: Blizzard. ``small`` is for two CPU cores; its batch, clip and decay were chosen on spoken digits.
 SCHEDULES: dict[str, dict[str, Any]] = {
     "small": {"learning_rate": 1e-3, "batch_size": 32, "epochs": 25, "decay": "cosine", "clip": 50.0},
+    "linear-gaussian": {"learning_rate": 2e-3, "batch_size": 32, "epochs": 40, "decay": "cosine", "clip": 50.0},
     "blizzard": {"learning_rate": 3e-4, "batch_size": 128, "epochs": 500, "decay": "none", "clip": 5.0},
     "timit": {"learning_rate": 1e-3, "batch_size": 64, "epochs": 500, "decay": "none", "clip": 5.0},
     "onomatopoeia": {"learning_rate": 3e-4, "batch_size": 64, "epochs": 500, "decay": "none", "clip": 5.0},

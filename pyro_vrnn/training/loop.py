@@ -10,7 +10,7 @@ import pyro
 import torch
 from torch import Tensor
 
-from pyro_vrnn.data import Batch, Sequences, batches, number_of_batches
+from pyro_vrnn.data import Batch, Sequences, batches, number_of_batches, scoring_batches
 from pyro_vrnn.errors import ConfigurationError, UserError
 from pyro_vrnn.inference.estimators import estimate
 from pyro_vrnn.inference.noise import own_noise
@@ -215,14 +215,12 @@ class Trainer:
         return (self.options.learning_rate or 0.0) * share
 
     def _validate(self) -> None:
-        name = VALIDATED_BY[self.options.objective] if self.net.has_latents else "exact"
-        validation = score(
+        validation = estimate(
             self.net,
-            self.validation,
-            name,
-            self.batch_size,
-            Scale(self.train.frame),
+            scoring_batches(self.validation, self.batch_size),
+            VALIDATED_BY[self.options.objective] if self.net.has_latents else "exact",
             particles=self.objective.particles,
+            scale=Scale(self.train.frame),
         )
         # A best that is NaN is none: nothing compares as larger.
         improved = validation.per_sequence > self.progress.best or math.isnan(self.progress.best)
@@ -257,20 +255,6 @@ class Trainer:
             f"{where}; the last good state is saved in {self.folder}. "
             f"Try a smaller training.learning_rate or training.clip"
         )
-
-
-def score(
-    net: VRNN,
-    sequences: Sequences,
-    estimator: str,
-    batch_size: int,
-    scale: Scale,
-    *,
-    particles: int = 40,
-    seed: int = 0,
-) -> Estimate:
-    """One estimate over a set of sequences, batches sorted by length."""
-    return estimate(net, batches(sequences, batch_size), estimator, particles=particles, scale=scale, seed=seed)
 
 
 def _random_state(device: torch.device) -> Tensor:

@@ -14,6 +14,10 @@ import soundfile
 import torch
 
 from pyro_vrnn.commands.main import main
+from pyro_vrnn.data import load
+from pyro_vrnn.model.variants import build
+from pyro_vrnn.training.config import read
+from pyro_vrnn.training.saving import save_model
 
 CLI = Path(__file__).parents[2] / "cli.py"
 TINY = ["h=8", "z=2", "depth=1", *(f"{part}_width=6" for part in ("phi_x", "phi_z", "guide", "prior", "emission"))]
@@ -71,4 +75,14 @@ def record(folder: Path, count: int = 40, *, rate: int = 8000, seed: int = 0, na
         n = int(generator.integers(500, 1800))
         tone = 0.3 * np.sin(np.arange(n) * generator.uniform(0.01, 0.2)) + 0.01 * generator.normal(size=n)
         soundfile.write(folder / (names[i] if names else f"{i:03d}.wav"), tone, rate)
+    return folder
+
+
+def untrained(folder: Path, variant: str = "vrnn-gauss", *, seed: int = 0, **data: object) -> Path:
+    """A model folder as ``fit`` leaves it, of a tiny model that has learnt nothing."""
+    config = read(None, {"data": data, "model": {"variant": variant}, "training": {"seed": seed}}, SMALL[1::2])
+    corpus = load(config.data, seed=seed)
+    config = config.explicit(corpus.frame)
+    torch.manual_seed(seed)
+    save_model(folder, build(config.model, corpus.frame), config, corpus.describe())
     return folder

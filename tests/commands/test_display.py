@@ -143,3 +143,18 @@ def test_results_hold_compressors_apart():
     assert held["compressions"] == {"flac": {"kind": "exact", "mark": "=", "bits_per_sample": 9.417}}
     assert "compressions" not in display.as_json(given)
     json.dumps(held, allow_nan=False)
+
+
+def test_gaps_to_references_are_paired():
+    scale, frames = Scale(4), np.array([40, 40, 40])
+    floor = Estimate("iid_gaussian", Kind.EXACT, np.array([-100.0, -200.0, -300.0]), frames, scale)
+    ours = Estimate("elbo", Kind.BOUND, np.array([-1.0, -2.0, -3.0]), frames, scale)
+    best = Estimate("generating_model", Kind.EXACT, np.array([0.0, 0.0, -1.0]), frames, scale)
+    (line,) = display.gap_lines([ours, floor, best])
+    share = 198 / (200 - 1 / 3)
+    error = np.std([1, 2, 2], ddof=1) / 3**0.5
+    assert line.startswith(
+        f"bound (ELBO): {share:.1%} of the way from the i.i.d. Gaussian to the generating model, -1.67 "
+    )
+    assert f"± {error:.2f} nats a sequence" in line
+    assert display.gap_lines([ours, floor]) == []

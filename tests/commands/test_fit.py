@@ -27,7 +27,7 @@ def _fit(command, folder, *more, name="first"):
 
 def test_a_fit_says_what_it_does_in_order_and_keeps_it(command, tmp_path):
     folder = record(tmp_path / "tones")
-    ended = _fit(command, folder, "--variant", "vrnn-i", "--particles", "3")
+    ended = _fit(command, folder, "--variant", "vrnn-i", "--set", "evaluation.particles=3")
     assert ended.status == 0, ended.err
     said = [
         r"device cpu, \d+ threads, .*seed 0",
@@ -40,10 +40,11 @@ def test_a_fit_says_what_it_does_in_order_and_keeps_it(command, tmp_path):
         r"bound \(ELBO\) +≥ ",
         r"importance sampling, 3 samples +≈ ",
         r"per-step averages, 3 samples +~ ",
+        r"particle filter, 3 particles +≈ ",
         r"i\.i\.d\. Gaussian \(reference\) +=",
         r"z is in use|the posterior has collapsed|z differs",
         r"run first \([0-9a-f]{32}\), files in ",
-        r"score again: +python cli.py evaluate [0-9a-f]{8} --estimator iwae",
+        r"score again: +python cli.py evaluate [0-9a-f]{8} --diagnose",
         r"open the UI: .*workflowType=machine_learning",
     ]
     at = 0

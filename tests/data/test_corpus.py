@@ -140,11 +140,11 @@ def test_another_normaliser(folder: Path) -> None:
 def test_reading_without_a_split(folder: Path) -> None:
     (folder / "text.wav").write_text("text")
     normaliser = Normaliser(0.0, 0.5)
-    sequences, skipped = read(DataOptions(source=str(folder)), normaliser)
+    sequences, skipped, *_ = read(DataOptions(source=str(folder)), normaliser)
     assert len(sequences) == 20
     assert sequences.names == sorted(sequences.names)
     assert [path for path, _ in skipped] == ["text.wav"]
-    one, _ = read(DataOptions(source=str(folder / "s1" / "002.wav")), normaliser)
+    one, *_ = read(DataOptions(source=str(folder / "s1" / "002.wav")), normaliser)
     assert one.names == ["002.wav"]
     np.testing.assert_allclose(one[0].ravel(), noise(2000, seed=2) / 2**14, atol=1e-6)
 

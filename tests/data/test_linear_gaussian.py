@@ -138,7 +138,7 @@ def test_the_set_is_always_the_same(corpus: Corpus, tmp_path: Path, monkeypatch:
 
 
 def test_it_is_a_corpus_like_others(corpus: Corpus) -> None:
-    assert (corpus.name, corpus.sample_rate, corpus.frame, corpus.clips) == ("linear-gaussian", 1, 4, 2500)
+    assert (corpus.name, corpus.sample_rate, corpus.frame, corpus.clips) == ("linear-gaussian", 4, 4, 2500)
     assert (corpus.lsb, corpus.std_lsb, corpus.lossless, corpus.dither) == (None, None, False, False)
     assert [len(part) for part in (corpus.train, corpus.validation, corpus.test)] == [2000, 200, 300]
     assert {int(n) for part in (corpus.train, corpus.validation, corpus.test) for n in part.lengths} == {40}
@@ -156,7 +156,7 @@ def test_it_is_a_corpus_like_others(corpus: Corpus) -> None:
 
 
 def test_reading_gives_all_parts_as_one(corpus: Corpus) -> None:
-    everything, skipped = read(SET, corpus.normaliser)
+    everything, skipped, *_ = read(SET, corpus.normaliser)
     assert skipped == ()
     assert everything.names == [*corpus.train.names, *corpus.validation.names, *corpus.test.names]
     np.testing.assert_array_equal(everything[2200], corpus.test[0])
@@ -191,7 +191,7 @@ def test_options_that_change_nothing_are_not_refused(corpus: Corpus) -> None:
     assert stored == SET
     for options in (
         stored,
-        DataOptions(source="linear-gaussian", frame=4, sample_rate=1, segment=0),
+        DataOptions(source="linear-gaussian", frame=4, sample_rate=4, segment=0),
         SET.model_copy(update={"segment": None}),
     ):
         assert load(options, seed=0).checksum == corpus.checksum

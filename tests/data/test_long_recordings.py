@@ -189,7 +189,7 @@ def test_no_room_is_said_in_one_line(
 
 def test_long_sequences_come_in_pieces_from_the_file(temporary: Path, tmp_path: Path) -> None:
     write_clips(tmp_path, [2000, 9000, 2500, 2200])
-    source, _ = read(DataOptions(source=str(tmp_path), frame=20), Normaliser(0.0, 0.1))
+    source, *_ = read(DataOptions(source=str(tmp_path), frame=20), Normaliser(0.0, 0.1))
     (long,) = (x for x, _, _ in scoring_batches(source, 2, longest=200) if isinstance(x, LazyFrames))
     assert long.shape == (1, 450, 20)
     np.testing.assert_array_equal(long[:, 100:130][0], source[1][100:130])

@@ -232,9 +232,7 @@ def test_estimators_that_have_no_meaning_are_refused():
     assert estimators_for(small("vrnn-gauss")) == ["elbo", "elbo_sampled", "iwae", "stepwise", "smc"]
     with pytest.raises(ConfigurationError, match=f"--estimator vibes: unknown; choose one of {', '.join(ESTIMATORS)}"):
         estimate(small(), data, "vibes", scale=SCALE)
-    with pytest.raises(
-        ConfigurationError, match="--estimator exact: the model has latents; choose one of elbo, "
-    ):
+    with pytest.raises(ConfigurationError, match="--estimator exact: the model has latents; choose one of elbo, "):
         estimate(small(), data, "exact", scale=SCALE)
     with pytest.raises(ConfigurationError, match="--estimator iwae: the model has no latents; choose one of exact"):
         estimate(small("rnn-gmm"), data, "iwae", scale=SCALE)

@@ -36,7 +36,7 @@ def test_an_explicit_configuration_repeats_itself(variant, preset, tmp_path):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_says_how_to_train(preset):
     training = read(None, {"model": {"preset": preset}}).explicit(200).training
-    assert training.learning_rate in (1e-3, 3e-4)
+    assert training.learning_rate in (2e-3, 1e-3, 3e-4)
     assert training.batch_size in (32, 64, 128)
 
 
