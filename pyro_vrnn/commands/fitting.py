@@ -3,7 +3,6 @@
 import json
 import math
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ from rich.progress import Progress
 
 from pyro_vrnn.commands import closing, display
 from pyro_vrnn.commands.evaluating import Evaluation, Request, evaluate
+from pyro_vrnn.commands.resuming import checkpoint_of, stored_config
 from pyro_vrnn.commands.subject import Subject, progress
 from pyro_vrnn.commands.tables import sequence_table, write_table
 from pyro_vrnn.data import Corpus, load
-from pyro_vrnn.errors import ConfigurationError, DataError
 from pyro_vrnn.inference.estimators import ESTIMATORS
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
@@ -25,13 +24,11 @@ from pyro_vrnn.model.variants import build
 from pyro_vrnn.tracking import (
     DatasetRecord,
     TrackedRun,
-    fetch,
     find_run,
     provenance,
     shown,
     tracking_uri,
 )
-from pyro_vrnn.training.checkpoint import FILE
 from pyro_vrnn.training.checkpoint import Progress as Standing
 from pyro_vrnn.training.config import Config, read
 from pyro_vrnn.training.files import write_whole
@@ -46,8 +43,6 @@ class InterruptedRunError(Exception):
 
 #: The test set's results, a row a sequence.
 SEQUENCES = "results.sequences.csv"
-#: What a resumed run may be given anew: how long and where it trains, not what it is.
-RESUMABLE = {"training.epochs", "training.max_steps", "training.patience", "training.device", "tracking.uri"}
 
 
 def run(
@@ -68,7 +63,7 @@ def run(
         UserError: Anything a user can mend; nothing half-written is left.
     """
     out = display.console()
-    config = read(file, given, settings) if resume is None else _stored_config(resume, given, file, settings)
+    config = read(file, given, settings) if resume is None else stored_config(resume, given, file, settings)
     uri = tracking_uri(config.tracking.uri)
     if config.tracking.uri is not None and shown(config.tracking.uri) != config.tracking.uri:
         # The configuration is stored with the run and the model: a password of the store's must not be.
@@ -82,7 +77,7 @@ def run(
     corpus = _read(config, out)
     for line in corpus.lines():
         out.print(line)
-    checkpoint = None if resume is None else _checkpoint(resume, corpus, uri)
+    checkpoint = None if resume is None else checkpoint_of(resume, corpus, uri)
     torch.manual_seed(config.training.seed)
     net = build(config.model, corpus.frame).to(device)
     out.print(f"{config.model.variant} ({config.model.preset}), {display.parameters_line(parameters_per_part(net))}")
@@ -247,45 +242,6 @@ def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
             profile={key: value for key, value in described.items() if value is not None},
         ),
     )
-
-
-def _stored_config(
-    resume: str, given: Mapping[str, Mapping[str, Any]], file: Path | None, settings: tuple[str, ...]
-) -> Config:
-    """The configuration of a run to go on with, and the few options that may change on the way."""
-    named = {f"{room}.{name}" for room, options in given.items() for name in options}
-    named |= {setting.partition("=")[0].strip() for setting in settings}
-    if file is not None or not named <= RESUMABLE:
-        refused = "--config" if file is not None else sorted(named - RESUMABLE)[0]
-        raise ConfigurationError(
-            f"--resume {resume}: {refused} would make it another run; only {', '.join(sorted(RESUMABLE))} may change"
-        )
-    uri = tracking_uri(given.get("tracking", {}).get("uri"))
-    record = find_run(resume, uri=uri)
-    stored = read(fetch(record.id, "config.toml", uri=uri))
-    kept = stored.model_dump(exclude_none=True)
-    rooms = {room: {**kept.get(room, {}), **given.get(room, {})} for room in {*kept, *given}}
-    # The store that the run was found in, not the one it was begun in: that may have been a relative path, or moved.
-    rooms["tracking"]["uri"] = given.get("tracking", {}).get("uri")
-    return read(None, rooms, settings)
-
-
-def _checkpoint(resume: str, corpus: Corpus, uri: str) -> Path:
-    """The checkpoint to go on from: of the working folder, or of the store where that is not on this machine.
-
-    Raises:
-        DataError: If the files are not those that the run began with.
-        TrackingError: If there is no checkpoint.
-    """
-    record = find_run(resume, uri=uri)
-    expected = record.tags.get("data.checksum", corpus.checksum)
-    if corpus.checksum != expected:
-        raise DataError(
-            f"--resume {resume}: the files of {corpus.name} are not those the run was trained on (checksum"
-            f" {corpus.checksum[:12]}, expected {expected[:12]}); put them back, or start a new run"
-        )
-    local = Path(record.tags.get("folder", "")) / "checkpoint"
-    return local if (local / FILE).is_file() else fetch(record.id, "checkpoint", uri=uri)
 
 
 def _read(config: Config, out: Console) -> Corpus:
