@@ -40,11 +40,13 @@ autodoc_type_aliases = {"Tensor": "torch.Tensor"}
 # Nothing is fetched while building, so names of other libraries stay plain; every name of ours must resolve.
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(torch|pyro|numpy|np|pydantic|annotated_types|click|rich|mlflow|nn)\b.*"),
+    (r"py:.*", r"(torch|pyro|numpy|np|pydantic|annotated_types|click|rich|mlflow|matplotlib|nn)\b.*"),
     (r"py:.*", r"(collections|pathlib|typing|types|enum|datetime)\b.*"),
     (r"py:class", r"Tensor|MlflowClient|list\[.*"),  # imported for type checkers alone, or cut in pieces
     (r"py:class", r"pyro_vrnn\..*\._\w+"),  # private bases
     (r"py:class", r"pyro_vrnn\.(commands\.options\.Function|data\.sequences\.Values)"),  # type variables
+    (r"py:class", r"pyro_vrnn\.commands\.subject\.Part"),
+    (r"py:attr", "HEADINGS"),  # of the table that is printed
 ]
 
 
