@@ -214,10 +214,9 @@ def gap_lines(estimates: Sequence[Estimate]) -> list[str]:
         apart = first.nats - reference.nats
         error = apart.std(ddof=1) / math.sqrt(len(apart)) if len(apart) > 1 else math.nan
         goal = words(name).removesuffix(" (reference)")
-        lines.append(
-            f"{words(first.name)}: {share:.1%} of the way from the i.i.d. Gaussian to the {goal},"
-            f" {apart.mean():+.2f} ± {error:.2f} nats a sequence from it (paired)"
-        )
+        # Latents go past what diagonal innovations allow: there is no gap then to have come a share of.
+        way = f"{share:.1%} of the way from the i.i.d. Gaussian to the {goal}, " if share <= 1 else f"past the {goal}, "
+        lines.append(f"{words(first.name)}: {way}{apart.mean():+.2f} ± {error:.2f} nats a sequence from it (paired)")
     return sorted(lines)
 
 

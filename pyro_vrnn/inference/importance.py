@@ -97,8 +97,8 @@ class Diagnosis:
         rise, few = "", ""
         if self.rise is not None and self.ess_few is not None:
             error = _standard_error(self.rise)
-            noise = "" if math.isnan(error) else f" ± {error:.1f}"
-            rise = f"the bound rises by {self.rise.mean():.1f}{noise} nats a sequence from {FEW} samples; "
+            noise = "" if math.isnan(error) else f" ± {error:.2g}"
+            rise = f"the bound rises by {self.rise.mean():.3g}{noise} nats a sequence from {FEW} samples; "
             few = f"{_median(self.ess_few):.1f} of {FEW}, "
         tails = f"Pareto k needs {PARETO_SAMPLES} samples"
         if self.share_above is not None:
