@@ -1,5 +1,6 @@
 """What every test starts from: double precision, a fixed seed, an empty parameter store."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from pyro_vrnn.model.variants import VARIANTS
 
 # The matrices are tiny, and threads that wait for each other on busy cores take longer than one that does not.
 torch.set_num_threads(1)
+# A shell starts what it puts in the background deaf to Ctrl-C, which some tests press.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
