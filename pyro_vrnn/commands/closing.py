@@ -10,6 +10,12 @@ from pyro_vrnn.data import Corpus
 from pyro_vrnn.tracking import TrackedRun, ui_address
 from pyro_vrnn.training.config import Config
 
+#: What two variants have to share for a fair comparison, beside data, preset and seed.
+COMPARED = {
+    "model": ("h", "layers", "depth"),
+    "training": ("epochs", "max_steps", "batch_size", "learning_rate", "decay", "clip", "patience"),
+}
+
 
 def close(tracked: TrackedRun, config: Config, corpus: Corpus, found: Evaluation, out: Console) -> None:
     """Prints the results with their kinds and units, where the run lies, and what to type next."""
@@ -62,4 +68,13 @@ def _same_arguments(config: Config) -> str:
             words += [] if value is True else [str(value)]
     words += [] if config.model.preset == same.model.preset else ["--preset", config.model.preset]
     words += ["--seed", str(config.training.seed)] if config.training.seed else []
+    plain = Config.model_validate(
+        {"data": data, "model": {"variant": config.model.variant, "preset": config.model.preset}}
+    )
+    plain = plain.explicit(config.data.frame)
+    for room, names in COMPARED.items():
+        chosen, usual = getattr(config, room), getattr(plain, room)
+        for name in names:
+            if getattr(chosen, name) != getattr(usual, name):
+                words += ["--set", f"{room}.{name}={getattr(chosen, name)}"]
     return "".join(f" {shlex.quote(word)}" for word in words)

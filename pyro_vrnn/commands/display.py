@@ -28,10 +28,6 @@ NAMES = {
 }
 
 
-#: What only simulated data have: nats of each sequence under what made them.
-REFERENCES = {"diagonal_innovations", "generating_model"}
-
-
 def console() -> Console:
     """Where everything is printed; a file or a pipe has no width to fold lines to."""
     made = Console(highlight=False, markup=False, soft_wrap=True)
@@ -205,19 +201,26 @@ def _caption(estimates: Sequence[Estimate], compressions: Sequence[Compression])
 
 
 def gap_lines(estimates: Sequence[Estimate]) -> list[str]:
-    """How far the first estimate has come from the i.i.d. Gaussian to each reference that the data have."""
-    first, by_name = estimates[0], {estimate.name: estimate for estimate in estimates}
+    """How far a model has come from the i.i.d. Gaussian to what it can reach at most, where the data know that.
+
+    Without latents and with a diagonal Gaussian emission that is the ceiling of diagonal innovations, with latents the
+    generating model; of these the bound is compared and, where it was computed, the particle filter.
+    """
+    by_name = {estimate.name: estimate for estimate in estimates}
     floor, lines = by_name["iid_gaussian"], []
-    for name in REFERENCES & by_name.keys():
-        reference = by_name[name]
+    name = "diagonal_innovations" if estimates[0].name == "exact" else "generating_model"
+    if name not in by_name:
+        return []
+    reference = by_name[name]
+    for first in (estimates[0], *(found for found in estimates[1:] if found.name.startswith("smc_"))):
         share = (first.nats - floor.nats).mean() / (reference.nats - floor.nats).mean()
         apart = first.nats - reference.nats
         error = apart.std(ddof=1) / math.sqrt(len(apart)) if len(apart) > 1 else math.nan
         goal = words(name).removesuffix(" (reference)")
-        # Latents go past what diagonal innovations allow: there is no gap then to have come a share of.
+        # A mixture goes past what diagonal innovations allow: there is no gap then to have come a share of.
         way = f"{share:.1%} of the way from the i.i.d. Gaussian to the {goal}, " if share <= 1 else f"past the {goal}, "
         lines.append(f"{words(first.name)}: {way}{apart.mean():+.2f} ± {error:.2f} nats a sequence from it (paired)")
-    return sorted(lines)
+    return lines
 
 
 def parameters_line(counts: dict[str, int]) -> str:

@@ -14,8 +14,8 @@ SEED = click.IntRange(min=0, max=2**63 - 1)
 @click.command("evaluate")
 @click.argument("run")
 @data_options
-@click.option("--split", "part", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True,
-              help="Which part of the run's data; with --data all of it is scored.")  # fmt: skip
+@click.option("--split", "part", type=click.Choice(["train", "validation", "test"]),
+              help="Which part of the run's data; default: test.")  # fmt: skip
 @click.option("--estimator", "names", multiple=True, metavar="NAME",
               help="elbo, elbo_sampled, iwae, stepwise, smc, exact; repeatable. Default: all that fit.")  # fmt: skip
 @click.option("--particles", default=40, show_default=True, type=COUNT, help="Samples or particles a sequence.")
@@ -29,7 +29,7 @@ SEED = click.IntRange(min=0, max=2**63 - 1)
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.json",
               help="Write the results here too, and a table of sequences beside it.")  # fmt: skip
 @tracking_uri
-def command(run: str, diagnose: bool, part: str, device: str, out: Path | None, **given: Any) -> None:
+def command(run: str, diagnose: bool, part: str | None, device: str, out: Path | None, **given: Any) -> None:
     """Score a trained model: RUN is a tracked run (id, unique prefix or name) or a model folder."""
     if given["weights"] is not None and not diagnose:
         raise click.UsageError("--weights: only beside --diagnose")

@@ -1,6 +1,7 @@
 """What ``evaluate`` does: load, read, score, keep."""
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from pyro_vrnn.inference.importance import Curve, Diagnosis, diagnose
 from pyro_vrnn.inference.latents import LatentUse, latent_use
 from pyro_vrnn.inference.results import Compression, Estimate, Kind
 from pyro_vrnn.model.network import VRNN
-from pyro_vrnn.tracking import log_results, tracking_uri
+from pyro_vrnn.tracking import find_run, log_results, tracking_uri
 from pyro_vrnn.training.files import write_whole
 
 #: Median effective samples below which the values of importance sampling are warned of, asked or not.
@@ -69,7 +70,13 @@ class Evaluation(NamedTuple):
 
 
 def run(
-    reference: str, given: dict[str, dict[str, Any]], request: Request, *, part: str, device: str, out: Path | None
+    reference: str,
+    given: dict[str, dict[str, Any]],
+    request: Request,
+    *,
+    part: str | None,
+    device: str,
+    out: Path | None,
 ) -> dict[str, Any]:
     """Scores a model, prints the table and keeps the results with the run.
 
@@ -77,7 +84,7 @@ def run(
         reference: A run or a model folder.
         given: Options by room.
         request: What is asked.
-        part: Part of the run's own data.
+        part: Part of the run's own data; None for the test part.
         device: Where.
         out: A JSON file to write; other files go beside it.
 
@@ -90,6 +97,11 @@ def run(
     console, options = display.console(), given.get("data", {})
     if out is not None:
         check_file("--out", out)
+        if out.suffix != ".json":
+            raise ConfigurationError(f"--out {out}: expected a name that ends in .json; a table goes beside it")
+    if part is not None and "source" in options:
+        raise ConfigurationError(f"--split {part}: beside --data all of that is scored; leave one of them out")
+    part = part or "test"
     uri = tracking_uri(given.get("tracking", {}).get("uri"))
     trained, tracked = open_model(reference, uri, device)
     request = _complete(request, trained.net, trained.config.training.seed, trained.config.training.batch_size)
@@ -108,6 +120,7 @@ def run(
         found.estimates,
         compressions=found.compressions,
         model=reference,
+        run=find_run(reference, uri=uri).id if tracked else None,
         data=subject.described,
         part=None if "source" in options else part,
         particles=request.particles,
@@ -121,13 +134,15 @@ def run(
     prefix = "test" if part == "test" else f"{part}-best"
     prefix = f"data-{Path(options['source']).resolve().name}" if "source" in options else prefix
     with TemporaryDirectory() as aside:
-        names = [item.name for item in found.estimates if item.name not in _references(subject)]
-        files = _files(Path(aside) / f"evaluation-{prefix}-{'-'.join(names)}", results, found, subject)
+        files = _files(Path(aside) / f"evaluation-{prefix}-{time.strftime('%m%d-%H%M%S')}", results, found, subject)
         for ending, file in files.items() if out is not None else ():
             assert out is not None
             write_whole(out if ending == "json" else out.with_suffix(f".{ending}"), file.read_bytes())
         if tracked:
+            # What is there stays, with the errors that belong to it: the files hold every evaluation whole.
+            there = find_run(reference, uri=uri).metrics
             metrics = {f"{prefix}/{name}": value for name, value in found.metrics().items()}
+            metrics = {name: value for name, value in metrics.items() if name not in there}
             log_results(reference, metrics, list(files.values()), uri=uri)
             console.print(f"kept with run {reference}")
     return results
@@ -193,10 +208,6 @@ def _few_samples(estimates: Sequence[Estimate]) -> list[str]:
             curve = Curve(np.array([K]), np.array([found.per_sequence]), np.array([np.nan]))
             return Diagnosis(curve, found.details["ess"], None, None, None).warnings()
     return []
-
-
-def _references(subject: Subject) -> list[str]:
-    return ["iid_gaussian", *subject.references]
 
 
 def _files(stem: Path, results: dict[str, Any], found: Evaluation, subject: Subject) -> dict[str, Path]:

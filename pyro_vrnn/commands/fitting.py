@@ -33,7 +33,7 @@ from pyro_vrnn.training.checkpoint import Progress as Standing
 from pyro_vrnn.training.config import Config, read
 from pyro_vrnn.training.files import write_whole
 from pyro_vrnn.training.loop import Trainer, device_named
-from pyro_vrnn.training.objective import VALIDATED_BY
+from pyro_vrnn.training.objective import VALIDATED_BY, check_objective
 from pyro_vrnn.training.saving import save_model
 
 
@@ -69,6 +69,7 @@ def run(
         # The configuration is stored with the run and the model: a password of the store's must not be.
         config = config.model_copy(update={"tracking": config.tracking.model_copy(update={"uri": None})})
     config = config.explicit(config.data.frame)
+    check_objective(config.training, latents=config.model.prior is not None)
     device = device_named(config.training.device)
     out.print(
         f"device {_device(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
@@ -214,6 +215,7 @@ def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
         "guide": model.guide or "none",
         "emission": model.emission or "",
         "recurrence": model.recurrence,
+        "objective": config.training.objective,
         "data": name,
         "data.checksum": corpus.checksum,
         "seed": str(config.training.seed),

@@ -126,17 +126,22 @@ class Diagnosis:
                 f" for {self.share_above:.0%} of sequences; the value is a bound in expectation, and not log p(x)"
             )
         if found:
-            found.append("use --estimator smc, more --particles, or cite the elbo, a bound that rests on no weights")
+            found.append(
+                "importance sampling: cite the particle filter (--estimator smc) or the elbo, which rests on no weights"
+            )
         return found
 
     def metrics(self) -> dict[str, float]:
         """Flat names and numbers, as they are tracked."""
+        return {f"importance_{self.samples}_{name}": value for name, value in self._numbers().items()}
+
+    def _numbers(self) -> dict[str, float]:
         values: Mapping[str, float | None] = {
-            "importance_ess_median": _median(self.ess),
-            "importance_ess_of_40_median": None if self.ess_few is None else _median(self.ess_few),
-            "importance_rise_from_40": None if self.rise is None else float(self.rise.mean()),
-            "importance_pareto_k_median": None if self.pareto_k is None else _median(self.pareto_k),
-            "importance_pareto_k_share_above": self.share_above,
+            "ess_median": _median(self.ess),
+            "ess_of_40_median": None if self.ess_few is None else _median(self.ess_few),
+            "rise_from_40": None if self.rise is None else float(self.rise.mean()),
+            "pareto_k_median": None if self.pareto_k is None else _median(self.pareto_k),
+            "pareto_k_share_above": self.share_above,
         }
         return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
 
@@ -146,7 +151,7 @@ class Diagnosis:
         return {
             "samples": self.samples,
             "sequences": len(self.ess),
-            **{name.removeprefix("importance_"): value for name, value in self.metrics().items()},
+            **self._numbers(),
             "pareto_k_threshold": None if self.pareto_k is None else self.threshold,
             "pareto_k_unknown": f"needs {PARETO_SAMPLES} samples" if self.pareto_k is None else None,
             "curve": [

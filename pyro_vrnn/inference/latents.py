@@ -74,7 +74,7 @@ class LatentUse:
         verdict = "the posterior has collapsed: z is ignored" if self.collapsed else verdict
         units = "" if self.mean_variance is None else f", {self.active_units} of {len(self.mean_variance)} units active"
         return (
-            f"{verdict} (KL {self.kl:.3g} nats a frame{units}; the bound is {self.bound:.4g} nats a frame, "
+            f"{verdict} (one draw: KL {self.kl:.3g} nats a frame{units}; the bound is {self.bound:.4g} nats a frame, "
             f"{self.bound_from_prior:.4g} with z from the prior, {self.bound_without_h:.4g} without h in the emission)"
         )
 

@@ -215,8 +215,8 @@ class Weighted(Objective):
         return frames * (by_dimension.sum((0, 1)) / frames).clamp(min=self.free_bits).sum()
 
 
-def build_objective(net: VRNN, options: TrainingOptions) -> Objective:
-    """The objective that the options name.
+def check_objective(options: TrainingOptions, *, latents: bool) -> None:
+    """Sees that the options name an objective for a model with latents, or without.
 
     Raises:
         ConfigurationError: If a combination has no meaning.
@@ -228,16 +228,27 @@ def build_objective(net: VRNN, options: TrainingOptions) -> Objective:
                 f"--particles {options.particles}: the objective elbo has one; pass --objective iwae or fivo, or for"
                 f" the scores after training --set evaluation.particles={options.particles}"
             )
-        return Elbo(net, options.program, options.elbo)
+        return
     what = f"--objective {options.objective}" if options.objective != "elbo" else "training.kl_annealing or free_bits"
-    if not net.has_latents:
+    if not latents:
         raise ConfigurationError(f"{what}: the model has no latents; its likelihood is exact, use --objective elbo")
     if options.program == "markov" or options.elbo == "trace":
         raise ConfigurationError(f"{what}: not a Pyro ELBO; leave out --program and --elbo")
-    if options.objective == "elbo":
-        return Weighted(net, options.kl_annealing, options.free_bits)
-    if weighted:
+    if weighted and options.objective != "elbo":
         raise ConfigurationError(f"{what}: has no divergence to weight; leave out training.kl_annealing and free_bits")
+
+
+def build_objective(net: VRNN, options: TrainingOptions) -> Objective:
+    """The objective that the options name.
+
+    Raises:
+        ConfigurationError: If a combination has no meaning.
+    """
+    check_objective(options, latents=net.has_latents)
+    if options.objective == "elbo":
+        if options.kl_annealing or options.free_bits:
+            return Weighted(net, options.kl_annealing, options.free_bits)
+        return Elbo(net, options.program, options.elbo)
     return {"iwae": Iwae, "fivo": Fivo}[options.objective](net, options.particles or PARTICLES[options.objective])
 
 

@@ -158,7 +158,12 @@ def test_gaps_to_references_are_paired():
     )
     assert f"± {error:.2f} nats a sequence" in line
     assert display.gap_lines([ours, floor]) == []
-    better = Estimate("smc_40", Kind.CONSISTENT, best.nats, frames, scale)
+    better = Estimate("smc_40", Kind.CONSISTENT, best.nats - 0.5, frames, scale)
+    assert [line.partition(":")[0] for line in display.gap_lines([ours, better, floor, best])] == [
+        "bound (ELBO)",
+        "particle filter, 40 particles",
+    ]
+    exact = Estimate("exact", Kind.EXACT, best.nats, frames, scale)
     ceiling = Estimate("diagonal_innovations", Kind.EXACT, ours.nats, frames, scale)
-    (line,) = display.gap_lines([better, floor, ceiling])
-    assert line.startswith("particle filter, 40 particles: past the ceiling of diagonal innovations, +1.67 ")
+    (line,) = display.gap_lines([exact, floor, ceiling, best])
+    assert line.startswith("exact likelihood: past the ceiling of diagonal innovations, +1.67 ")

@@ -108,7 +108,7 @@ def test_diagnose_says_draws_and_keeps(model, command, tmp_path):
         assert f"warning: {warning}" in ended.out
     held = json.loads((tmp_path / "s.json").read_text())
     assert held["importance"]["samples"] == 60
-    assert held["importance"]["ess_median"] == pytest.approx(expected.metrics()["importance_ess_median"], rel=1e-3)
+    assert held["importance"]["ess_median"] == pytest.approx(expected.metrics()["importance_60_ess_median"], rel=1e-3)
     assert held["latents"] is not None
     found = [float(row["weights_60_ess"]) for row in rows(tmp_path / "s.sequences.csv")]
     assert found == pytest.approx(expected.ess.tolist(), rel=1e-3)
@@ -129,7 +129,7 @@ def test_few_effective_samples_are_warned_of_unasked(command, tmp_path):
     ended = command("evaluate", model, "--estimator", "iwae", "--repetitions", "1")
     assert ended.status == 0, ended.err
     assert "effective samples of 40: a few trajectories decide" in ended.out
-    assert "warning: use --estimator smc" in ended.out
+    assert "warning: importance sampling: cite the particle filter (--estimator smc)" in ended.out
     few = command("evaluate", model, "--estimator", "elbo", "--repetitions", "1")
     assert "warning" not in few.out
 
@@ -141,12 +141,26 @@ def test_a_run_keeps_numbers_table_and_figure(command, tmp_path):
     assert ended.status == 0, ended.err
     assert "kept with run first" in ended.out
     run = find_run("first", uri=URI)
-    for name in ("elbo", "smc_3_monte_carlo_error", "latents_active_units", "importance_ess_median",
+    for name in ("elbo", "smc_3_monte_carlo_error", "latents_active_units", "importance_50_ess_median",
                  "flac_bits_per_sample"):  # fmt: skip
         assert f"validation-best/{name}" in run.metrics, sorted(run.metrics)
-    kept = [path.name for path in (tmp_path / "mlruns/artifacts").rglob("evaluation-*")]
-    stem = "evaluation-validation-best-elbo-elbo_sampled-iwae_3-stepwise_3-smc_3"
-    assert sorted(kept) == [f"{stem}.importance.png", f"{stem}.json", f"{stem}.sequences.csv"]
+    kept = sorted((tmp_path / "mlruns/artifacts").rglob("evaluation-*"))
+    (stem,) = {path.name.partition(".")[0] for path in kept}
+    assert re.fullmatch(r"evaluation-validation-best-\d{4}-\d{6}", stem)
+    assert [path.name for path in kept] == [f"{stem}.importance.png", f"{stem}.json", f"{stem}.sequences.csv"]
+    assert json.loads(kept[1].read_text())["run"] == run.id
+
+
+def test_an_evaluation_adds_to_what_a_run_says_of_itself_and_takes_nothing_back(command, tmp_path):
+    fitted = command("fit", "--data", record(tmp_path / "tones"), "--epochs", "1", "--name", "first", *SMALL)
+    assert fitted.status == 0, fitted.err
+    before = find_run("first", uri=URI).metrics
+    ended = command("evaluate", "first", "--seed", "5", "--repetitions", "1", "--particles", "3")
+    assert ended.status == 0, ended.err
+    after = find_run("first", uri=URI).metrics
+    assert {name: after[name] for name in before} == before
+    assert {name.removeprefix("test/") for name in after.keys() - before.keys()} >= {"iwae_3", "smc_3", "stepwise_3"}
+    assert "test/elbo" in before
 
 
 def test_the_simulated_set_has_exact_references_on_its_test_part(command, tmp_path):

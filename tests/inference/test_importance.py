@@ -173,7 +173,7 @@ def test_heavy_weights_are_told_in_plain_words():
     assert f"from 40 to 1000 the bound still rises by {found.rise.mean():.1f} nats a sequence" in too_few
     assert f"effective samples {np.median(found.ess_few):.1f} of 40" in too_few
     assert "Pareto k is above 0.67 for 100% of sequences" in tails
-    for word in ("--estimator smc", "--particles", "elbo"):
+    for word in ("importance sampling", "--estimator smc", "elbo"):
         assert word in advice
     assert found.rise.mean() == pytest.approx(found.curve.bound[-1] - found.curve.bound[5])
     assert "\n" not in found.line()
@@ -197,11 +197,11 @@ def test_a_rise_within_noise_is_none():
 def test_metrics_and_results_are_finite_and_flat():
     found = diagnose(normal(1000, 20, 4.0))
     assert found.metrics() == {
-        "importance_ess_median": np.median(found.ess),
-        "importance_ess_of_40_median": np.median(found.ess_few),
-        "importance_rise_from_40": found.rise.mean(),
-        "importance_pareto_k_median": np.median(found.pareto_k),
-        "importance_pareto_k_share_above": found.share_above,
+        f"importance_{found.samples}_ess_median": np.median(found.ess),
+        f"importance_{found.samples}_ess_of_40_median": np.median(found.ess_few),
+        f"importance_{found.samples}_rise_from_40": found.rise.mean(),
+        f"importance_{found.samples}_pareto_k_median": np.median(found.pareto_k),
+        f"importance_{found.samples}_pareto_k_share_above": found.share_above,
     }
     told = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert [point["samples"] for point in told["curve"]] == found.curve.samples.tolist()
