@@ -28,6 +28,10 @@ NAMES = {
 }
 
 
+#: Sequences below which a bootstrap interval covers noticeably less than it says (85 % with 5, 80 % with 4).
+FEW = 10
+
+
 def console() -> Console:
     """Where everything is printed; a file or a pipe has no width to fold lines to."""
     made = Console(highlight=False, markup=False, soft_wrap=True)
@@ -193,6 +197,10 @@ def _caption(estimates: Sequence[Estimate], compressions: Sequence[Compression])
     lines = ["   ".join(marks), "95 % interval: of nats / sequence, over sequences (bootstrap)"]
     if any(estimate.monte_carlo is not None for estimate in estimates):
         lines[-1] += "   ± Monte Carlo: standard error of the noise drawn here"
+    if any(estimate.scale.dithered for estimate in estimates):
+        lines.append("dithered: densities bound the probability of the integers; ± leaves the dither's own noise out")
+    if min(len(estimate.nats) for estimate in estimates) < FEW:
+        lines.append(f"of fewer than {FEW} sequences the interval is too short")
     if compressions and any(e.bits_per_sample is not None and not e.scale.dithered for e in estimates):
         lines.append(
             "bits of a density at undithered integers are no code lengths; --dither makes them bounds on these"

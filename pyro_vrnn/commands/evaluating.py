@@ -1,6 +1,8 @@
 """What ``evaluate`` does: load, read, score, keep."""
 
+import hashlib
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,17 +134,21 @@ def run(
     )
     # Names of their own where the run has histories: train/ and validation/ are curves over its steps.
     prefix = "test" if part == "test" else f"{part}-best"
-    prefix = f"data-{Path(options['source']).resolve().name}" if "source" in options else prefix
+    prefix = _data_name(Path(options["source"]).resolve()) if "source" in options else prefix
     with TemporaryDirectory() as aside:
-        files = _files(Path(aside) / f"evaluation-{prefix}-{time.strftime('%m%d-%H%M%S')}", results, found, subject)
+        files = _files(Path(aside) / f"evaluation-{prefix}-{time.strftime('%Y%m%d-%H%M%S')}", results, found, subject)
         for ending, file in files.items() if out is not None else ():
             assert out is not None
             write_whole(out if ending == "json" else out.with_suffix(f".{ending}"), file.read_bytes())
         if tracked:
-            # What is there stays, with the errors that belong to it: the files hold every evaluation whole.
-            there = find_run(reference, uri=uri).metrics
             metrics = {f"{prefix}/{name}": value for name, value in found.metrics().items()}
-            metrics = {name: value for name, value in metrics.items() if name not in there}
+            # The newest evaluation is what the run shows. One without a Monte Carlo error leaves what has one alone:
+            # its number would stand beside the other's error.
+            there = find_run(reference, uri=uri).metrics
+            for item in found.estimates:
+                if item.monte_carlo_error is None and f"{prefix}/{item.name}_monte_carlo_error" in there:
+                    metrics = {name: value for name, value in metrics.items()
+                               if name.removeprefix(f"{prefix}/") not in item.metrics()}  # fmt: skip
             log_results(reference, metrics, list(files.values()), uri=uri)
             console.print(f"kept with run {reference}")
     return results
@@ -187,6 +193,11 @@ def evaluate(net: VRNN, subject: Subject, request: Request, told: Told) -> Evalu
     compressions = [] if bits is None else [Compression("flac", bits)]
     warnings = _few_samples(estimates) if diagnosis is None else diagnosis.warnings()
     return Evaluation(estimates, compressions, use, diagnosis, warnings)
+
+
+def _data_name(source: Path) -> str:
+    """A name for other data, short and not that of another folder of the same name."""
+    return f"data-{source.name[:40]}-{hashlib.sha256(os.fsencode(source)).hexdigest()[:6]}"
 
 
 def _complete(request: Request, net: VRNN, seed: int, batch_size: int | None) -> Request:

@@ -33,7 +33,7 @@ from pyro_vrnn.training.checkpoint import Progress as Standing
 from pyro_vrnn.training.config import Config, read
 from pyro_vrnn.training.files import write_whole
 from pyro_vrnn.training.loop import Trainer, device_named
-from pyro_vrnn.training.objective import VALIDATED_BY, check_objective
+from pyro_vrnn.training.objective import check_objective, validated_by
 from pyro_vrnn.training.saving import save_model
 
 
@@ -91,7 +91,7 @@ def _train_and_score(
     config: Config, corpus: Corpus, net: VRNN, tracked: TrackedRun, out: Console, checkpoint: Path | None
 ) -> dict[str, Any]:
     folder = tracked.folder
-    bound = ESTIMATORS[VALIDATED_BY[config.training.objective] if net.has_latents else "exact"].kind.mark
+    bound = ESTIMATORS[validated_by(config.training.objective, net)].kind.mark
     watcher = _Watcher(tracked, bound, out)
     trainer = Trainer(net, corpus.train, corpus.validation, config.training, folder / "checkpoint", watcher)
     watcher.expect(trainer)
@@ -130,6 +130,9 @@ def _train_and_score(
         name=tracked.name,
         variant=config.model.variant,
         seed=config.training.seed,
+        objective=config.training.objective,
+        objective_kind=trainer.objective.kind.name.lower(),
+        validated_by=validated_by(config.training.objective, net),
         completed=completed,
         best_epoch=done.best_epoch,
         best_validation=done.best,

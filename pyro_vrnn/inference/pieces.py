@@ -65,7 +65,8 @@ class Pieces:
         self.net, self.x, self.mask = net, x, mask
         self.guide = net.guide if guide is None else guide
         self.like = next(net.parameters())
-        self.steps = spans(mask.shape[-1])
+        # Gradients go through all steps at once: nothing is saved by cutting, and what is spilled has none.
+        self.steps = [range(mask.shape[-1])] if torch.is_grad_enabled() else spans(mask.shape[-1])
         alone = len(mask) == 1 and bool(mask.all())
         assert len(self.steps) == 1 or alone, "a long sequence comes alone, without padding"
         self._spilled: np.ndarray[Any, Any] | None = None

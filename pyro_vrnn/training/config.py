@@ -160,6 +160,9 @@ def read(
         for room, options in tree.items():
             if not isinstance(options, dict):
                 raise ConfigurationError(f"--config {file}: {room} = {options!r}; expected tables such as [model]")
+    # A stored number of particles is that of the stored objective: another has its own.
+    objective = tree.get("training", {}).get("objective")
+    particles = tree.get("training", {}).pop("particles", None)
     for room, options in (given or {}).items():
         tree.setdefault(room, {}).update(options)
     for setting in settings:
@@ -169,6 +172,9 @@ def read(
             raise ConfigurationError(f"--set {setting}: expected room.name=value, e.g. training.clip=1")
         branch = tree.setdefault(room, {})
         branch[name] = _value(text.strip())
+    training = tree.get("training", {})
+    if particles is not None and training.get("objective") == objective:
+        training.setdefault("particles", particles)
     try:
         return Config.model_validate(tree)
     except ValidationError as error:

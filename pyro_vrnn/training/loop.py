@@ -20,7 +20,7 @@ from pyro_vrnn.training.checkpoint import Progress, load_checkpoint, save_checkp
 from pyro_vrnn.training.config import TrainingOptions
 from pyro_vrnn.training.diagnose import culprit
 from pyro_vrnn.training.interruption import Interruption
-from pyro_vrnn.training.objective import VALIDATED_BY, build_objective
+from pyro_vrnn.training.objective import build_objective, validated_by
 
 #: Seconds of metrics without a checkpoint after which one is due in the middle of an epoch.
 CHECKPOINT_SECONDS = 60.0
@@ -218,7 +218,7 @@ class Trainer:
         validation = estimate(
             self.net,
             scoring_batches(self.validation, self.batch_size),
-            VALIDATED_BY[self.options.objective] if self.net.has_latents else "exact",
+            validated_by(self.options.objective, self.net),
             particles=self.objective.particles,
             scale=Scale(self.train.frame),
         )

@@ -9,6 +9,7 @@ from pyro.poutine.trace_struct import Trace
 from torch import Tensor, nn
 
 from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.inference.results import Kind
 from pyro_vrnn.inference.smc import smc
 from pyro_vrnn.model import markov, sequence
 from pyro_vrnn.model.draws import infer
@@ -25,11 +26,13 @@ class Objective(nn.Module):
     An ordinary module: its parameters are the network's, and a torch optimiser trains it.
 
     Attributes:
+        kind: What the value that is maximised says of log p(x).
         particles: Draws a sequence; 1 unless the bound has more.
         parts: Detached sums of the last batch, in nats, by name: ``bound`` (what it says of log p(x)), where they are
             known ``reconstruction`` (log p(x | z)) and ``kl``, and ``objective`` where it is no bound.
     """
 
+    kind = Kind.BOUND
     particles = 1
     parts: dict[str, Tensor]
 
@@ -59,6 +62,7 @@ class Elbo(Objective):
         super().__init__()
         module = PROGRAMS[program]
         self.bound = MeanField() if elbo == "mean-field" else Sampled()
+        self.kind = Kind.BOUND if net.has_latents else Kind.EXACT
         self.loss = self.bound(module.Model(net, store=False), module.Guide(net, store=False))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -118,6 +122,8 @@ class Iwae(Objective):
         particles: K.
     """
 
+    kind = Kind.CONSISTENT
+
     def __init__(self, net: VRNN, particles: int) -> None:
         super().__init__()
         self.net, self.particles = net, particles
@@ -153,6 +159,8 @@ class Fivo(Objective):
         particles: K.
     """
 
+    kind = Kind.CONSISTENT
+
     def __init__(self, net: VRNN, particles: int) -> None:
         super().__init__()
         self.net, self.particles = net, particles
@@ -178,6 +186,8 @@ class Weighted(Objective):
         annealing: Optimiser steps until beta is 1.
         free_bits: lambda, in nats a latent dimension and frame; 0 leaves the divergence as it is.
     """
+
+    kind = Kind.OBJECTIVE
 
     def __init__(self, net: VRNN, annealing: int = 0, free_bits: float = 0.0) -> None:
         super().__init__()
@@ -252,5 +262,6 @@ def build_objective(net: VRNN, options: TrainingOptions) -> Objective:
     return {"iwae": Iwae, "fivo": Fivo}[options.objective](net, options.particles or PARTICLES[options.objective])
 
 
-#: The estimator by which each objective's best state is chosen.
-VALIDATED_BY = {"elbo": "elbo", "iwae": "iwae", "fivo": "smc"}
+def validated_by(objective: str, net: VRNN) -> str:
+    """The estimator by which an objective's best state is chosen."""
+    return {"elbo": "elbo", "iwae": "iwae", "fivo": "smc"}[objective] if net.has_latents else "exact"

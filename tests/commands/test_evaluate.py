@@ -146,21 +146,40 @@ def test_a_run_keeps_numbers_table_and_figure(command, tmp_path):
         assert f"validation-best/{name}" in run.metrics, sorted(run.metrics)
     kept = sorted((tmp_path / "mlruns/artifacts").rglob("evaluation-*"))
     (stem,) = {path.name.partition(".")[0] for path in kept}
-    assert re.fullmatch(r"evaluation-validation-best-\d{4}-\d{6}", stem)
+    assert re.fullmatch(r"evaluation-validation-best-\d{8}-\d{6}", stem)
     assert [path.name for path in kept] == [f"{stem}.importance.png", f"{stem}.json", f"{stem}.sequences.csv"]
     assert json.loads(kept[1].read_text())["run"] == run.id
 
 
-def test_an_evaluation_adds_to_what_a_run_says_of_itself_and_takes_nothing_back(command, tmp_path):
+def test_a_run_shows_the_newest_evaluation_and_no_number_with_anothers_error(command, tmp_path):
     fitted = command("fit", "--data", record(tmp_path / "tones"), "--epochs", "1", "--name", "first", *SMALL)
     assert fitted.status == 0, fitted.err
     before = find_run("first", uri=URI).metrics
-    ended = command("evaluate", "first", "--seed", "5", "--repetitions", "1", "--particles", "3")
+    assert before["test/elbo_monte_carlo_error"] > 0
+    once = command("evaluate", "first", "--seed", "5", "--repetitions", "1", "--particles", "3")
+    assert once.status == 0, once.err
+    after = find_run("first", uri=URI).metrics
+    own = {name for name in before if name.startswith("test/elbo")}
+    assert {name: after[name] for name in own} == {name: before[name] for name in own}
+    assert "test/iwae_3" in after
+    assert "test/iwae_3_monte_carlo_error" not in after
+    ended = command("evaluate", "first", "--seed", "5", "--estimator", "elbo", "--out", "e.json")
     assert ended.status == 0, ended.err
     after = find_run("first", uri=URI).metrics
-    assert {name: after[name] for name in before} == before
-    assert {name.removeprefix("test/") for name in after.keys() - before.keys()} >= {"iwae_3", "smc_3", "stepwise_3"}
-    assert "test/elbo" in before
+    held = json.loads((tmp_path / "e.json").read_text())["results"]["elbo"]
+    assert after["test/elbo"] == pytest.approx(held["nats_per_sequence"])
+    assert after["test/elbo_monte_carlo_error"] == pytest.approx(held["monte_carlo_error"])
+    assert after["test/elbo"] != before["test/elbo"]
+
+
+def test_folders_of_one_name_are_kept_apart(model, command, tmp_path):
+    fitted = command("fit", "--data", record(tmp_path / "tones"), "--epochs", "1", "--name", "first", *SMALL)
+    assert fitted.status == 0, fitted.err
+    for parent in "ab":
+        folder = record(tmp_path / parent / ("w" * 200), 3, seed=ord(parent))
+        assert command("evaluate", "first", "--data", folder, "--estimator", "elbo").status == 0
+    kept = [name for name in find_run("first", uri=URI).metrics if name.startswith("data-w") and name.endswith("/elbo")]
+    assert len(kept) == 2
 
 
 def test_the_simulated_set_has_exact_references_on_its_test_part(command, tmp_path):

@@ -9,6 +9,7 @@ from pyro_vrnn.inference.estimators import ESTIMATORS, estimate, estimators_for
 from pyro_vrnn.inference.noise import Noise
 from pyro_vrnn.inference.pieces import Pieces
 from pyro_vrnn.inference.results import Scale
+from pyro_vrnn.inference.smc import smc
 from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.variants import GUIDES, PRIORS, Variant
 from tests.model.small import LENGTHS, X, Z, ragged, small
@@ -167,3 +168,25 @@ def test_noise_is_shared_by_the_estimators():
     }
     for nats in one.values():
         assert_close(nats, one["iwae"], rtol=1e-10, atol=1e-10)
+
+
+def test_gradients_are_those_of_the_whole(monkeypatch):
+    net = small(Variant("conditional", "smoothing", "gaussian", True, ""))
+    x, mask = torch.randn(1, 9, X), torch.ones(1, 9, dtype=torch.bool)
+    found = []
+    for cut in (False, True):
+        if cut:
+            cut_up(monkeypatch)
+        net.zero_grad()
+        with torch.enable_grad():
+            smc(net, x, mask, 3, noise=Noise(0, [0])).increments.sum().backward()
+        found.append([p.grad.clone() for p in net.parameters()])
+    for whole, pieced in zip(*found, strict=True):
+        assert_close(pieced, whole)
+
+
+def test_repetitions_share_no_noise():
+    one, two = Noise(0, [0, 1], 0), Noise(0, [0, 1], 1)
+    like = torch.zeros(())
+    assert not (one.uniform(range(5), like) == two.uniform(range(5), like)).any()
+    assert not (one.normal(range(3), range(5), 2, like) == two.normal(range(3), range(5), 2, like)).any()

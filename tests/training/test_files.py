@@ -33,6 +33,16 @@ def test_an_explicit_configuration_repeats_itself(variant, preset, tmp_path):
     assert "model.variant" in config.flat()
 
 
+def test_stored_particles_are_those_of_the_stored_objective(tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text(read(None, {"training": {"objective": "iwae", "particles": 9}}).explicit(200).toml())
+    assert read(path).training.particles == 9
+    assert read(path, {"training": {"objective": "fivo"}}).explicit(200).training.particles == 5
+    assert read(path, {"training": {"objective": "fivo", "particles": 3}}).training.particles == 3
+    path.write_text(read().explicit(200).toml())
+    assert read(path, settings=["training.objective=iwae"]).explicit(200).training.particles == 5
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_says_how_to_train(preset):
     training = read(None, {"model": {"preset": preset}}).explicit(200).training
