@@ -70,6 +70,8 @@ def run(
         subject = subject_of(trained, given["data"], seed=seed, told=told)
         if subject.scale.std_lsb is None:
             del columns["bits_per_sample"]
+        if name == "smc":
+            columns["ess"] = np.float64
         nats = np.zeros(len(subject.sequences))
         with TableWriter(out, columns) as table:
             for block in blocks(_scored(net, subject, name, particles, seed, told)):
@@ -94,7 +96,8 @@ def _scored(net: VRNN, subject: Subject, name: str, particles: int, seed: int, t
 def _rows(subject: Subject, block: list[FrameScores]) -> dict[str, NDArray[Any]]:
     rows = {**subject.places(block), "nats": np.concatenate([part.nats for part in block])}
     bits = _bits(rows["nats"] / subject.scale.width, subject.scale)
-    return rows if bits is None else {**rows, "bits_per_sample": bits}
+    ess = [part.ess for part in block if part.ess is not None]
+    return rows | ({} if bits is None else {"bits_per_sample": bits}) | ({"ess": np.concatenate(ess)} if ess else {})
 
 
 def _sequences(subject: Subject, found: Estimate) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from pyro_vrnn.model.rollout import Rollout
 Numbers = NDArray[np.floating[Any]]
 Item = TypeVar("Item")
 
-#: Steps of one sequence, ``(B, t)`` nats for each piece of a batch.
-_BySteps = Callable[[VRNN, Frames, Tensor, int, Noise], Iterator[tuple[Piece, Tensor]]]
+#: Of each piece of a batch: nats, ``(B, t)``, and effective sample sizes where there are particles.
+_Steps = Iterator[tuple[Piece, Tensor, Tensor | None]]
+_BySteps = Callable[[VRNN, Frames, Tensor, int, Noise], _Steps]
 
 
 class Encoded(NamedTuple):
@@ -51,11 +52,13 @@ class FrameScores(NamedTuple):
     Attributes:
         sequence: Its index.
         start: The first of these frames.
+        ess: Of ``smc``: the effective sample size at each, ``(t,)``; else None.
         nats: ``(t,)``, for standardised data.
     """
 
     sequence: int
     start: int
+    ess: NDArray[np.float64] | None
     nats: NDArray[np.float64]
 
 
@@ -127,21 +130,21 @@ def frame_estimator(net: VRNN, name: str) -> _BySteps:
     return _BY_FRAME[name]
 
 
-def _exact(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> Iterator[tuple[Piece, Tensor]]:
-    return likelihood.exact_by_step(net, x, mask)
+def _exact(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> _Steps:
+    return ((piece, nats, None) for piece, nats in likelihood.exact_by_step(net, x, mask))
 
 
-def _elbo(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> Iterator[tuple[Piece, Tensor]]:
-    return likelihood.elbo_by_step(net, x, mask, noise=noise)
+def _elbo(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> _Steps:
+    return ((piece, nats, None) for piece, nats in likelihood.elbo_by_step(net, x, mask, noise=noise))
 
 
-def _elbo_sampled(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> Iterator[tuple[Piece, Tensor]]:
-    return likelihood.elbo_by_step(net, x, mask, noise=noise, sampled=True)
+def _elbo_sampled(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> _Steps:
+    return ((piece, nats, None) for piece, nats in likelihood.elbo_by_step(net, x, mask, noise=noise, sampled=True))
 
 
-def _smc(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> Iterator[tuple[Piece, Tensor]]:
+def _smc(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> _Steps:
     for piece, filtered in smc_by_step(net, x, mask, particles, noise=noise):
-        yield piece, filtered.increments
+        yield piece, filtered.increments, filtered.ess
 
 
 _BY_FRAME: dict[str, _BySteps] = {"exact": _exact, "smc": _smc, "elbo": _elbo, "elbo_sampled": _elbo_sampled}
@@ -159,10 +162,11 @@ def _scored(
         noise = Noise(seed, indices)
         for rows in groups(mask, particles if by_steps is _smc else 1):
             own_x, own_mask, own = *rows_of(x, mask, rows), noise.of(rows)
-            for piece, nats in by_steps(net, own_x, own_mask, particles, own):
+            for piece, *columns in by_steps(net, own_x, own_mask, particles, own):
                 for row, frames in enumerate(_lengths(piece)):
-                    here = nats[row, :frames].double().numpy(force=True)
-                    yield FrameScores(own.sequences[row], piece.steps.start, here)
+                    nats, ess = (c if c is None else c[row, :frames].double().numpy(force=True) for c in columns)
+                    assert nats is not None
+                    yield FrameScores(own.sequences[row], piece.steps.start, ess, nats)
 
 
 def _encoded(net: VRNN, batches: Iterable[Batch], sampled: bool, seed: int) -> Iterator[Encoded]:

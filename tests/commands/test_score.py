@@ -14,10 +14,12 @@ import torch
 
 import pyro_vrnn
 from pyro_vrnn.commands import scoring, subject
-from pyro_vrnn.data import Normaliser, read
+from pyro_vrnn.data import Normaliser, read, scoring_batches
 from pyro_vrnn.errors import TrackingError
 from pyro_vrnn.inference import pieces
 from pyro_vrnn.inference.encode import score_frames
+from pyro_vrnn.inference.noise import Noise
+from pyro_vrnn.inference.smc import smc
 from pyro_vrnn.training.config import DataOptions
 
 from .conftest import CLI, record, untrained
@@ -86,6 +88,13 @@ def test_every_frame_is_the_librarys_in_order(variant, name, ending, pieced, com
     std_lsb = trained.data["std"] * 2**15
     bits = (math.log(std_lsb) - found["nats"] / 200) / math.log(2)
     assert found["bits_per_sample"] == pytest.approx(bits, rel=1e-6)
+    assert ("ess" in found) == (name == "smc")
+    if name == "smc":
+        x, mask, indices = next(iter(scoring_batches(sequences, 1)))
+        with torch.no_grad():
+            ess = smc(trained.net, x, mask, 3, noise=Noise(2, indices)).ess[0]
+        shortest = found["ess"][found["sequence"] == sequences.names[int(indices)]]
+        assert shortest == pytest.approx(ess.numpy(force=True), rel=1e-3)
     beside = table(tmp_path / f"s.sequences.{ending}")
     assert list(beside["sequence"]) == sequences.names
     assert list(beside["frames"]) == list(sequences.lengths)
@@ -131,7 +140,7 @@ def test_bits_are_left_out_where_no_grid_is_known(model, command, tmp_path):
     (tmp_path / "floats").mkdir()
     soundfile.write(tmp_path / "floats/a.wav", np.random.default_rng(0).normal(size=900) * 0.1, 8000, "FLOAT")
     assert command("score", model, tmp_path / "floats", "--out", "s.csv").status == 0
-    assert list(table(tmp_path / "s.csv")) == ["sequence", "frame", "time", "nats"]
+    assert list(table(tmp_path / "s.csv")) == ["sequence", "frame", "time", "nats", "ess"]
     assert "bits_per_sample" not in table(tmp_path / "s.sequences.csv")
 
 
