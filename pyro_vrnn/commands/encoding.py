@@ -1,14 +1,12 @@
 """What ``encode`` does: load, read, infer frame by frame, write."""
 
-import os
 import shutil
-import uuid
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,10 +23,11 @@ from pyro_vrnn.commands.subject import (
     subject_of,
 )
 from pyro_vrnn.commands.tables import TableWriter
-from pyro_vrnn.errors import ConfigurationError, TrackingError
+from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference.encode import Encoded, encode
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.tracking import tracking_uri
+from pyro_vrnn.training.files import one_line, whole_file
 
 #: Bytes of one sequence's array that are held; more wait in a temporary file for their place in the archive.
 HELD = 2**23
@@ -101,7 +100,7 @@ def write_archive(path: Path, subject: Subject, widths: dict[str, int], parts: I
     in temporary files.
     """
     lengths = subject.sequences.lengths
-    with _whole(path) as file, zipfile.ZipFile(file, "w") as archive, ExitStack() as waiting:
+    with one_line(path), whole_file(path) as file, zipfile.ZipFile(file, "w") as archive, ExitStack() as waiting:
         held: dict[str, SpooledTemporaryFile[bytes]] = {}
         for part in parts:
             stop = part.start + len(part.h)
@@ -127,24 +126,6 @@ def _add(
         header = {"descr": dtype, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         shutil.copyfileobj(content, file)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that gets its name when all of it is there, and is removed otherwise."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with open(aside, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError as error:
-        raise TrackingError(
-            f"{path}: cannot be written ({error.strerror or error}); make room, or choose a place one may write to"
-        ) from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 #: How encodings are written, by ending.

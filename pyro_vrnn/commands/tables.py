@@ -1,8 +1,6 @@
 """Tables as files: CSV or Parquet by the name's ending, whole or not there."""
 
 import io
-import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,9 +13,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pyarrow.csv import CSVWriter
 from pyarrow.parquet import ParquetWriter
 
-from pyro_vrnn.errors import ConfigurationError, TrackingError
+from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference.results import Estimate
-from pyro_vrnn.training.files import write_whole
+from pyro_vrnn.training.files import one_line, whole_file, write_whole
 
 #: What a column holds: a scalar type (``str``, ``np.int64``, ...), or with a number D that many values a row.
 Columns = Mapping[str, DTypeLike | tuple[DTypeLike, int]]
@@ -62,34 +60,24 @@ class TableWriter:
     def __init__(self, path: Path, schema: Columns) -> None:
         _check(path, schema)
         self.path, self.columns = path, schema
-        self._aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
 
     def __enter__(self) -> Self:
-        with _one_line(self.path), ExitStack() as stack:
-            stack.callback(self._aside.unlink, missing_ok=True)
-            stack.push(self._name_it)
-            file = stack.enter_context(open(self._aside, "wb"))
+        with one_line(self.path), ExitStack() as stack:
+            file = stack.enter_context(whole_file(self.path))
             self._writer, self._schema = stack.enter_context(_writer(self.path, file, self.columns))
             self._left = stack.pop_all()
         return self
 
     def write(self, columns: Mapping[str, ArrayLike]) -> None:
         """Appends a batch: every column of the schema, of the same length each."""
-        with _one_line(self.path):
+        with one_line(self.path):
             self._writer.write_batch(_batch(columns, self._schema))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with _one_line(self.path):
+        with one_line(self.path):
             self._left.__exit__(kind, error, trace)
-
-    def _name_it(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Called once the file is closed, and before what is left aside is removed."""
-        if kind is None:
-            with open(self._aside, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(self._aside, self.path)
 
 
 def sequence_table(
@@ -164,13 +152,3 @@ def _batch(columns: Mapping[str, ArrayLike], schema: pa.Schema) -> pa.RecordBatc
         flat = pa.array(values.reshape(-1), type=field.type if width is None else field.type.value_type)
         arrays.append(flat if width is None else pa.FixedSizeListArray.from_arrays(flat, type=field.type))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-@contextmanager
-def _one_line(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise TrackingError(
-            f"{path}: cannot be written ({error.strerror or error}); make room, or choose a place one may write to"
-        ) from error

@@ -2,7 +2,10 @@
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from pyro_vrnn.errors import TrackingError
 
@@ -17,19 +20,17 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         TrackingError: If it cannot be written.
     """
-    try:
-        _write(path, content)
-    except OSError as error:
-        raise TrackingError(
-            f"{path}: cannot be written ({error.strerror or error}); make room, or choose a place one may write to"
-        ) from error
+    with one_line(path), whole_file(path) as file:
+        file.write(content)
 
 
-def _write(path: Path, content: bytes) -> None:
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which gets its name when all of it is there and is removed if an error ends the writing."""
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with open(aside, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
@@ -40,3 +41,18 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextmanager
+def one_line(path: Path) -> Iterator[None]:
+    """Around what writes to ``path``.
+
+    Raises:
+        TrackingError: For the system's errors.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise TrackingError(
+            f"{path}: cannot be written ({error.strerror or error}); make room, or choose a place one may write to"
+        ) from error

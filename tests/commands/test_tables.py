@@ -5,10 +5,10 @@ import pandas
 import pyarrow.parquet as parquet
 import pytest
 
-from pyro_vrnn.commands import tables
 from pyro_vrnn.commands.tables import TableWriter, sequence_table, write_table
 from pyro_vrnn.errors import ConfigurationError, TrackingError
 from pyro_vrnn.inference.results import Estimate, Kind, Scale
+from pyro_vrnn.training import files
 
 COLUMNS = {
     "sequence": ["a,b.wav", 'say "ah".wav', "é 3.wav"],
@@ -120,7 +120,7 @@ def test_a_disk_that_fails_is_one_line(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tables.os, "replace", fail)
+    monkeypatch.setattr(files.os, "replace", fail)
     path = tmp_path / "a.parquet"
     with pytest.raises(TrackingError, match="No space left"), TableWriter(path, {"a": np.int64}) as table:
         table.write({"a": [1]})
