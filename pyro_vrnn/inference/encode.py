@@ -13,7 +13,7 @@ from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference import likelihood
 from pyro_vrnn.inference.estimators import Batch, estimator_for, evaluating
 from pyro_vrnn.inference.noise import Noise
-from pyro_vrnn.inference.pieces import Frames, Piece, Pieces, groups, rows_of
+from pyro_vrnn.inference.pieces import Frames, Piece, Pieces, parts
 from pyro_vrnn.inference.smc import smc_by_step
 from pyro_vrnn.model.densities import PerStep, draw
 from pyro_vrnn.model.network import VRNN
@@ -159,9 +159,8 @@ def _scored(
     net: VRNN, batches: Iterable[Batch], by_steps: _BySteps, particles: int, seed: int
 ) -> Iterator[FrameScores]:
     for x, mask, indices in batches:
-        noise = Noise(seed, indices)
-        for rows in groups(mask, particles if by_steps is _smc else 1):
-            own_x, own_mask, own = *rows_of(x, mask, rows), noise.of(rows)
+        held = particles if by_steps is _smc else 1
+        for own_x, own_mask, own in parts(x, mask, Noise(seed, indices), held):
             for piece, *columns in by_steps(net, own_x, own_mask, particles, own):
                 for row, frames in enumerate(_lengths(piece)):
                     nats, ess = (c if c is None else c[row, :frames].double().numpy(force=True) for c in columns)
@@ -171,9 +170,7 @@ def _scored(
 
 def _encoded(net: VRNN, batches: Iterable[Batch], sampled: bool, seed: int) -> Iterator[Encoded]:
     for x, mask, indices in batches:
-        noise = (Noise if sampled else _Silence)(seed, indices)
-        for rows in groups(mask):
-            own_x, own_mask, own = *rows_of(x, mask, rows), noise.of(rows)
+        for own_x, own_mask, own in parts(x, mask, (Noise if sampled else _Silence)(seed, indices)):
             pieces = Pieces(net, own_x, own_mask)
             drawn: Iterator[tuple[Piece, Tensor | None, Rollout]]
             if net.has_latents:
@@ -184,8 +181,8 @@ def _encoded(net: VRNN, batches: Iterable[Batch], sampled: bool, seed: int) -> I
                 made = None if z is None else _deviations(rollout.q, z, sampled)
                 h = torch.cat([rollout.states.h[:, 1:], rollout.last.h.unsqueeze(-2)], -2)
                 for row, frames in enumerate(_lengths(piece)):
-                    parts = (None if part is None else part[row, :frames].numpy(force=True) for part in (z, made, h))
-                    yield Encoded(own.sequences[row], piece.steps.start, *parts)  # type: ignore[arg-type]
+                    arrays = (None if a is None else a[row, :frames].numpy(force=True) for a in (z, made, h))
+                    yield Encoded(own.sequences[row], piece.steps.start, *arrays)  # type: ignore[arg-type]
 
 
 class _Silence(Noise):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyro_vrnn.inference.estimators import Batch, evaluating
 from pyro_vrnn.inference.noise import Noise
-from pyro_vrnn.inference.pieces import Piece, Pieces, groups, rows_of
+from pyro_vrnn.inference.pieces import Piece, Pieces, parts
 from pyro_vrnn.model.guides import PriorGuide
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import Rollout
@@ -120,9 +120,7 @@ def latent_use(net: VRNN, batches: Iterable[Batch], *, seed: int = 0) -> LatentU
     totals = _Totals()
     with evaluating(net, seed):
         for x, mask, indices in batches:
-            noise = Noise(seed, indices)
-            for rows in groups(mask):
-                own_x, own_mask, own = *rows_of(x, mask, rows), noise.of(rows)
+            for own_x, own_mask, own in parts(x, mask, Noise(seed, indices)):
                 for piece, z, rollout in Pieces(net, own_x, own_mask).infer(noise=own):
                     totals.add(piece, z, rollout)
                 for _, _, rollout in Pieces(net, own_x, own_mask, PriorGuide()).infer(noise=own):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference.noise import Noise, own_noise
-from pyro_vrnn.inference.pieces import Frames, Piece, Pieces, chunks, groups, rows_of, spans
+from pyro_vrnn.inference.pieces import Frames, Piece, Pieces, chunks, parts, spans
 from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.network import VRNN
 
@@ -23,7 +23,7 @@ def exact(net: VRNN, x: Frames, mask: Tensor) -> Tensor:
     Raises:
         ConfigurationError: If the model has latents.
     """
-    return torch.cat([_total(exact_by_step(net, *rows_of(x, mask, rows))) for rows in groups(mask)])
+    return torch.cat([_total(exact_by_step(net, own_x, own_mask)) for own_x, own_mask, _ in parts(x, mask, None)])
 
 
 def exact_by_step(net: VRNN, x: Frames, mask: Tensor) -> Iterator[tuple[Piece, Tensor]]:
@@ -55,11 +55,11 @@ def elbo(net: VRNN, x: Frames, mask: Tensor, *, noise: Noise | None = None, samp
         sampled: Whether the KL is log q - log p at the draw. Else it is analytic where the two families have a closed
             form (:func:`kl_form` says).
     """
-    parts = []
-    for rows in groups(mask):
-        own = None if noise is None else noise.of(rows)
-        parts.append(_total(elbo_by_step(net, *rows_of(x, mask, rows), noise=own, sampled=sampled)))
-    return torch.cat(parts)
+    by_rows = [
+        _total(elbo_by_step(net, own_x, own_mask, noise=own, sampled=sampled))
+        for own_x, own_mask, own in parts(x, mask, noise)
+    ]
+    return torch.cat(by_rows)
 
 
 def elbo_by_step(
@@ -94,9 +94,8 @@ def log_weights(net: VRNN, x: Frames, mask: Tensor, particles: int, *, noise: No
         noise: What draws are made of; None for the caller's random state.
     """
     by_rows = []
-    for rows in groups(mask):
-        own_x, own_mask = rows_of(x, mask, rows)
-        pieces, own = Pieces(net, own_x, own_mask), None if noise is None else noise.of(rows)
+    for own_x, own_mask, own in parts(x, mask, noise):
+        pieces = Pieces(net, own_x, own_mask)
         by_chunk = [
             sum(rollout.log_weights(z).double().sum(-1) for _, z, rollout in pieces.infer(chunk, own))
             for chunk in chunks(own_mask, particles)
@@ -124,9 +123,8 @@ def stepwise(net: VRNN, x: Frames, mask: Tensor, particles: int, *, noise: Noise
     to it with K. Arguments as in :func:`log_weights`.
     """
     by_rows = []
-    for rows in groups(mask):
-        own_x, own_mask = rows_of(x, mask, rows)
-        pieces, own = Pieces(net, own_x, own_mask), None if noise is None else noise.of(rows)
+    for own_x, own_mask, own in parts(x, mask, noise):
+        pieces = Pieces(net, own_x, own_mask)
         total = torch.full(own_mask.shape, -math.inf, dtype=torch.float64, device=pieces.like.device)
         for chunk in chunks(own_mask, particles):
             for piece, z, rollout in pieces.infer(chunk, own):

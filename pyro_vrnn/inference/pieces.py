@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ STEPS = 2**14
 LONGEST = 4096
 #: Frames of such a piece.
 PIECE = 512
+
+#: A batch's noise, or None for the caller's random state.
+AnyNoise = TypeVar("AnyNoise", Noise, Noise | None)
 
 
 class Frames(Protocol):
@@ -162,6 +165,23 @@ def spans(T: int) -> list[range]:
     """The steps of each piece of sequences of T frames."""
     size = T if T <= LONGEST else PIECE
     return [range(start, min(start + size, T)) for start in range(0, T, size)]
+
+
+def parts(x: Frames, mask: Tensor, noise: AnyNoise, particles: int = 1) -> Iterator[tuple[Frames, Tensor, AnyNoise]]:
+    """A batch in parts of whole rows, each of which one pass takes.
+
+    Args:
+        x: Frames, ``(B, T, X)``.
+        mask: True for frames, ``(B, T)``.
+        noise: Of the batch.
+        particles: That are held at once for each row.
+
+    Yields:
+        Frames, mask and noise of some rows.
+    """
+    for rows in groups(mask, particles):
+        own_x, own_mask = rows_of(x, mask, rows)
+        yield own_x, own_mask, noise if noise is None else noise.of(rows)
 
 
 def groups(mask: Tensor, particles: int = 1) -> Iterator[slice]:

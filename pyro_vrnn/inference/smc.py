@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pyro_vrnn.inference.noise import Noise
-from pyro_vrnn.inference.pieces import Frames, Piece, Pieces, groups, rows_of
+from pyro_vrnn.inference.pieces import Frames, Piece, Pieces, parts
 from pyro_vrnn.model.densities import draw
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.state import State
@@ -66,14 +66,13 @@ def smc(
         noise: What draws are made of; None for the caller's random state.
         threshold: Share of K; 0 never resamples, which is :func:`~pyro_vrnn.inference.likelihood.iwae`.
     """
-    parts = []
-    for rows in groups(mask, particles):
-        own = None if noise is None else noise.of(rows)
-        steps = list(smc_by_step(net, *rows_of(x, mask, rows), particles, noise=own, threshold=threshold))
+    by_rows = []
+    for own_x, own_mask, own in parts(x, mask, noise, particles):
+        steps = list(smc_by_step(net, own_x, own_mask, particles, noise=own, threshold=threshold))
         by_piece = [filtered for _, filtered in steps]
         whole = [torch.cat(items, -1) for items in zip(*by_piece, strict=True)]
-        parts.append(Filtered(*(F.pad(item, (0, mask.shape[-1] - item.shape[-1])) for item in whole)))
-    return Filtered(*(torch.cat(items) for items in zip(*parts, strict=True)))
+        by_rows.append(Filtered(*(F.pad(item, (0, mask.shape[-1] - item.shape[-1])) for item in whole)))
+    return Filtered(*(torch.cat(items) for items in zip(*by_rows, strict=True)))
 
 
 def smc_by_step(
