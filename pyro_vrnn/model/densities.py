@@ -117,39 +117,57 @@ def _(density: MultivariateNormal, eps: Tensor | None) -> Tensor:
     return density.loc + (density.scale_tril @ eps.unsqueeze(-1)).squeeze(-1)
 
 
+#: Families of densities over vectors that are given by vectors ``(*B, D)``, by the names of those. Name a family here
+#: to have its densities, and its divergences, computed for all steps at once.
+FAMILIES: dict[type, tuple[str, ...]] = {DiagonalNormal: ("loc", "scale")}
+
+
 class PerStep:
-    """Densities of successive steps whose family has no stacked form: asked one by one.
+    """Densities of successive steps of a family that is not in :data:`FAMILIES`, asked one by one.
 
     Args:
-        steps: The density of each step, with equal batch shapes ``(*B,)``.
+        steps: The density of each step, with equal batch shapes ``(*B,)``; fewer where the steps were not kept.
+        z: What was drawn from them, ``(*B, T, D)``.
+        log_q: The log-density there, ``(*B, T)``.
     """
 
-    def __init__(self, steps: Sequence[TorchDistribution]) -> None:
-        self.steps = tuple(steps)
+    def __init__(self, steps: Sequence[Any], z: Tensor, log_q: Tensor) -> None:
+        self.steps, self.z, self.log_q = tuple(steps), z, log_q
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density of every step's value, ``(*B, T, D)`` to ``(*B, T)``."""
+        if value.shape == self.z.shape and value.data_ptr() == self.z.data_ptr():
+            return self.log_q
         pairs = zip(self.steps, value.unbind(-2), strict=True)
         return torch.stack([step.log_prob(value_t) for step, value_t in pairs], -1)
 
 
-@singledispatch
-def over_time(first: Any, steps: Sequence[Any]) -> Any:
-    """One density with a time axis, batch ``(*B, T)``, from those of T steps, each with batch ``(*B,)``.
-
-    Register a family here to have its densities (and its divergences) computed for all steps at once.
+def drawn_with(density: Any, z_t: Tensor) -> tuple[Tensor, ...]:
+    """What a step must hand out of a loop over time for :func:`over_time` to give its density back, each ``(*B, D)``.
 
     Args:
-        first: ``steps[0]``, whose type chooses the family.
-        steps: The density of each step.
+        density: That of the step.
+        z_t: What was drawn from it.
     """
-    return PerStep(steps)
+    names = FAMILIES.get(type(density))
+    if names is None:
+        return (density.log_prob(z_t).unsqueeze(-1),)
+    return tuple(getattr(density, name) for name in names)
 
 
-@over_time.register
-def _(first: DiagonalNormal, steps: Sequence[DiagonalNormal]) -> DiagonalNormal:
-    loc, scale = (torch.stack([getattr(q, name) for q in steps], -2) for name in ("loc", "scale"))
-    return DiagonalNormal(loc, scale, validate_args=False)
+def over_time(steps: Sequence[Any], z: Tensor, handed: Sequence[Tensor]) -> Any:
+    """One density with a time axis, batch ``(*B, T)``, from those of T steps, each with batch ``(*B,)``.
+
+    Args:
+        steps: Densities of steps; at least one, whose family is that of all.
+        z: What was drawn, ``(*B, T, D)``.
+        handed: What :func:`drawn_with` gave, each ``(*B, T, D)``.
+    """
+    names = FAMILIES.get(type(steps[0]))
+    if names is None:
+        (log_q,) = handed
+        return PerStep(steps, z, log_q.squeeze(-1))
+    return type(steps[0])(**dict(zip(names, handed, strict=True)), validate_args=False)
 
 
 class Head(nn.Module):

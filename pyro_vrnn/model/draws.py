@@ -1,21 +1,22 @@
 """Drawing latents, and frames: the guide's posterior draws and the model's joint ones, step after step."""
 
-from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
+import pyro
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from pyro_vrnn.model.densities import draw, over_time
+from pyro_vrnn.model.densities import draw, drawn_with, over_time
 from pyro_vrnn.model.guides import Guide
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import Rollout, follow
 from pyro_vrnn.model.state import State, before
+from pyro_vrnn.scan import scan
 
-#: z, the guide's density of each step, the states that steps read, phi_z(z), the state after the last step.
-_Drawn = tuple[Tensor, list[Any], State, Tensor, State]
+#: z, the guide's density over time, the states that steps read, phi_z(z), the state after the last step.
+_Drawn = tuple[Tensor, Any, State, Tensor, State]
 
 
 class Reading(NamedTuple):
@@ -86,10 +87,10 @@ def infer(
     reading = read(net, guide, x, mask, state)[0] if reading is None else reading
     first = net.initial_state(batch_shape) if state is None else state
     if guide.reads_state or guide.reads_prior:
-        zs, qs, states, features_z, last = (_in_turn if reading.ran is None else _given_h)(
+        z, q, states, features_z, last = (_in_turn if reading.ran is None else _given_h)(
             net, guide, reading, first, eps
         )
-        return zs, Rollout(net, x, mask, states, features_z, last, over_time(qs[0], qs))
+        return z, Rollout(net, x, mask, states, features_z, last, q)
     q = guide(reading.prepared, first, partial(_prior, net, first)).expand((*batch_shape, x.shape[-2]))
     z = draw(q, eps)
     rollout = follow(net, x, mask, z, first, reading.features_x)
@@ -99,18 +100,24 @@ def infer(
 
 def _in_turn(net: VRNN, guide: Guide, reading: Reading, first: State, eps: Tensor | None) -> _Drawn:
     """The loop over time of the paper: each z_t is drawn given h_{t-1}, which has read every z before it."""
-    state = first
-    driven = net.recurrence.prepare(reading.features_x)
-    zs, features_zs, qs, hs = _lists(4)
-    for prepared_t, driven_t, eps_t in _steps(reading.prepared, driven, eps):
+    seen: list[Distribution] = []
+
+    def step(carry: tuple[Tensor, ...], row: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        h, z, *memory = carry
+        state = State(h, z, tuple(memory))
+        prepared_t, driven_t, *noise = row
         q_t = guide(prepared_t, state, partial(_prior, net, state))
-        z_t = draw(q_t, eps_t)
+        z_t = draw(q_t, noise[0] if noise else None)
+        seen.append(q_t)
         features_z = net.features_z(z_t)
-        for items, item in zip((zs, features_zs, qs, hs), (z_t, features_z, q_t, state.h), strict=True):
-            items.append(item)
-        state = net.advance(driven_t, z_t, features_z, state)
-    z = torch.stack(zs, -2)
-    return z, qs, State(torch.stack(hs, -2), before(first.z, z)), torch.stack(features_zs, -2), state
+        after = net.advance(driven_t, z_t, features_z, state)
+        return (after.h, z_t, *after.memory), (z_t, features_z, after.h, *drawn_with(q_t, z_t))
+
+    rows = (reading.prepared, net.recurrence.prepare(reading.features_x), *(() if eps is None else (eps,)))
+    carry = (first.h, first.z, *first.memory)
+    (last_h, last_z, *memory), (z, features_z, h, *known) = scan(step, carry, rows, **_loop_of(net, guide))
+    states = State(before(first.h, h), before(first.z, z))
+    return z, over_time(seen, z, known), states, features_z, State(last_h, last_z, tuple(memory))
 
 
 def _given_h(net: VRNN, guide: Guide, reading: Reading, first: State, eps: Tensor | None) -> _Drawn:
@@ -119,21 +126,25 @@ def _given_h(net: VRNN, guide: Guide, reading: Reading, first: State, eps: Tenso
     h, last_h, memory = reading.ran
     batch_shape = first.z.shape[:-1]
     h = h.expand(*batch_shape, *h.shape[-2:])
-    z_t, zs, qs = first.z, [], []
-    for prepared_t, h_t, eps_t in _steps(reading.prepared, h, eps):
-        past = State(h_t, z_t)
+    seen: list[Distribution] = []
+
+    def step(carry: tuple[Tensor, ...], row: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        prepared_t, h_t, *noise = row
+        past = State(h_t, carry[0])
         q_t = guide(prepared_t, past, partial(_prior, net, past))
-        z_t = draw(q_t, eps_t)
-        zs.append(z_t)
-        qs.append(q_t)
-    z = torch.stack(zs, -2)
-    last = State(last_h.expand_as(first.h), z_t, tuple(private.expand_as(first.h) for private in memory))
-    return z, qs, State(h, before(first.z, z)), net.features_z(z), last
+        z_t = draw(q_t, noise[0] if noise else None)
+        seen.append(q_t)
+        return (z_t,), (z_t, *drawn_with(q_t, z_t))
+
+    rows = (reading.prepared, h, *(() if eps is None else (eps,)))
+    (last_z,), (z, *known) = scan(step, (first.z,), rows, **_loop_of(net, guide))
+    last = State(last_h.expand_as(first.h), last_z, tuple(private.expand_as(first.h) for private in memory))
+    return z, over_time(seen, z, known), State(h, before(first.z, z)), net.features_z(z), last
 
 
-def _steps(prepared: Tensor, given: Tensor, eps: Tensor | None) -> Iterable[tuple[Tensor, Tensor, Tensor | None]]:
-    noise = [None] * prepared.shape[-2] if eps is None else eps.unbind(-2)
-    return zip(prepared.unbind(-2), given.unbind(-2), noise, strict=True)
+def _loop_of(net: VRNN, guide: Guide) -> dict[str, Any]:
+    """Whose loop it is; validation asks for values at every step, which a recorded loop does not give."""
+    return {"owner": net, "key": type(guide), "record": not pyro.settings.get("validate_distributions_torch")}
 
 
 def generate(

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from pyro_vrnn.model.nets import Affine, orthogonal_blocks
 from pyro_vrnn.model.state import Dims, State
+from pyro_vrnn.scan import scan
 
 #: h_t and the recurrence's private memory after step t.
 Next = tuple[Tensor, tuple[Tensor, ...]]
@@ -54,12 +55,14 @@ class Recurrence(nn.Module):
         Returns:
             h_1..h_T, ``(*B, T, H)``, and what the last step returned.
         """
-        hs = []
-        for driven, features in zip(self.prepare(features_x).unbind(-2), features_z.unbind(-2), strict=True):
-            h, memory = self(driven, features, state)
-            state = State(h, state.z, memory)
-            hs.append(h)
-        return torch.stack(hs, -2), (state.h, state.memory)
+
+        def step(carry: tuple[Tensor, ...], row: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+            h, memory = self(row[0], row[1], State(carry[0], state.z, carry[1:]))
+            return (h, *memory), (h,)
+
+        rows = (self.prepare(features_x), features_z)
+        (last_h, *memory), (h,) = scan(step, (state.h, *state.memory), rows, owner=self)
+        return h, (last_h, tuple(memory))
 
 
 class Linear(Recurrence):
