@@ -111,13 +111,14 @@ def _in_turn(net: VRNN, guide: Guide, reading: Reading, first: State, eps: Tenso
         seen.append(q_t)
         features_z = net.features_z(z_t)
         after = net.advance(driven_t, z_t, features_z, state)
-        return (after.h, z_t, *after.memory), (z_t, features_z, after.h, *drawn_with(q_t, z_t))
+        return (after.h, z_t, *after.memory), (z_t, features_z, *drawn_with(q_t, z_t))
 
     rows = (reading.prepared, net.recurrence.prepare(reading.features_x), *(() if eps is None else (eps,)))
     carry = (first.h, first.z, *first.memory)
-    (last_h, last_z, *memory), (z, features_z, h, *known) = scan(step, carry, rows, **_loop_of(net, guide))
-    states = State(before(first.h, h), before(first.z, z))
-    return z, over_time(seen, z, known), states, features_z, State(last_h, last_z, tuple(memory))
+    (last_h, last_z, *memory), (h, z_before, *_), (z, features_z, *known) = scan(
+        step, carry, rows, **_loop_of(net, guide)
+    )
+    return z, over_time(seen, z, known), State(h, z_before), features_z, State(last_h, last_z, tuple(memory))
 
 
 def _given_h(net: VRNN, guide: Guide, reading: Reading, first: State, eps: Tensor | None) -> _Drawn:
@@ -137,9 +138,9 @@ def _given_h(net: VRNN, guide: Guide, reading: Reading, first: State, eps: Tenso
         return (z_t,), (z_t, *drawn_with(q_t, z_t))
 
     rows = (reading.prepared, h, *(() if eps is None else (eps,)))
-    (last_z,), (z, *known) = scan(step, (first.z,), rows, **_loop_of(net, guide))
+    (last_z,), (z_before,), (z, *known) = scan(step, (first.z,), rows, **_loop_of(net, guide))
     last = State(last_h.expand_as(first.h), last_z, tuple(private.expand_as(first.h) for private in memory))
-    return z, over_time(seen, z, known), State(h, before(first.z, z)), net.features_z(z), last
+    return z, over_time(seen, z, known), State(h, z_before), net.features_z(z), last
 
 
 def _loop_of(net: VRNN, guide: Guide) -> dict[str, Any]:

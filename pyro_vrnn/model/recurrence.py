@@ -61,7 +61,7 @@ class Recurrence(nn.Module):
             return (h, *memory), (h,)
 
         rows = (self.prepare(features_x), features_z)
-        (last_h, *memory), (h,) = scan(step, (state.h, *state.memory), rows, owner=self)
+        (last_h, *memory), _, (h,) = scan(step, (state.h, *state.memory), rows, owner=self)
         return h, (last_h, tuple(memory))
 
 

@@ -40,31 +40,29 @@ Deferred = list[Term]
 
 
 class Stacks:
-    """What all steps gave for each factor, joined along a dimension when first asked for.
+    """What all steps gave for each factor.
 
     Args:
-        values: By factor, then by step.
+        values: By factor, ``(T, ...)``.
     """
 
-    def __init__(self, values: Sequence[Sequence[Tensor]]) -> None:
+    def __init__(self, values: Sequence[Tensor]) -> None:
         self.values = values
-        self._joined: dict[tuple[int, int], Tensor] = {}
 
     def joined(self, factor: int, dim: int) -> Tensor:
-        """All steps' values of a factor as one tensor."""
-        key = (factor, dim)
-        if key not in self._joined:
-            self._joined[key] = torch.cat(list(self.values[factor]), dim)
-        return self._joined[key]
+        """All steps' matrices of a factor side by side along a dimension, the steps outermost."""
+        steps, rows, columns = self.values[factor].shape
+        if dim == 0:
+            return self.values[factor].reshape(steps * rows, columns)
+        return self.values[factor].transpose(0, 1).reshape(rows, steps * columns)
 
 
-def defer(gradient: Node, forward: set[Node], factors: list[Node]) -> Deferred:
+def defer(gradient: Node, factors: list[Node]) -> Deferred:
     """How the sum over steps of a gradient comes from factors, which are added to ``factors`` where they are new.
 
     Args:
         gradient: The gradient of one step.
-        forward: Nodes of the forward pass, which are looked at no further.
-        factors: What the backward pass gives beside gradients of its own.
+        factors: Nodes whose values of all steps are wanted.
     """
 
     def position(node: Node) -> int:
@@ -74,14 +72,14 @@ def defer(gradient: Node, forward: set[Node], factors: list[Node]) -> Deferred:
 
     views: list[Callable[[Tensor], Tensor]] = []
     node = gradient
-    while node not in forward and node.target in _VIEWS:
+    while not node.meta["forward"] and node.target in _VIEWS:
         views.append(_view(node))
         node = node.all_input_nodes[0]
     rest = tuple(reversed(views))
-    if node.op == "placeholder" or node in forward:
+    if node.op == "placeholder" or node.meta["forward"]:
         return [Term((position(node),), _summed, rest)]
     if node.target is _aten.add.Tensor and len(node.all_input_nodes) == 2 and not node.kwargs:
-        shares = [*defer(node.args[0], forward, factors), *defer(node.args[1], forward, factors)]  # type: ignore[arg-type]
+        shares = [*defer(node.args[0], factors), *defer(node.args[1], factors)]  # type: ignore[arg-type]
         return [Term(term.factors, term.total, (*term.views, *rest)) for term in shares]
     if node.target is _aten.mm.default:
         (a, a_turned), (b, b_turned) = _untransposed(node.args[0]), _untransposed(node.args[1])
@@ -123,11 +121,14 @@ def _product(a_turned: bool, b_turned: bool) -> Callable[..., Tensor]:
 
 
 def _rows_summed(dims: Any, keep: bool) -> Callable[..., Tensor]:
-    return lambda stacks, a: stacks.joined(a, dims[0]).sum(dims, keep)
+    """sum_t of a sum over rows: the steps are a dimension more to sum over."""
+
+    def summed(stacks: Stacks, a: int) -> Tensor:
+        total = stacks.values[a].sum([0, *(d + 1 if d >= 0 else d for d in dims)], keep)
+        return total.squeeze(0) if keep else total
+
+    return summed
 
 
 def _summed(stacks: Stacks, a: int) -> Tensor:
-    total = stacks.values[a][0]
-    for value in stacks.values[a][1:]:
-        total = total + value
-    return total
+    return stacks.values[a].sum(0)

@@ -1,4 +1,4 @@
-"""Recording a step: the operations it is made of, forward and backward, as two graphs of torch.fx."""
+"""Recording a step: the operations it is made of, forward and backward, as a graph of torch.fx."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Step = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], tuple[tuple[Tensor, ..
 
 # What an operation's result is known by. The graph keeps what it saved under other Python objects, so that identity
 # would not do; storages live as long as the recording, so that their addresses are not used again.
-_Key = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]
+_Key = tuple[int, int, torch.Size, tuple[int, ...], torch.dtype]
 
 
 class CannotRecordError(Exception):
@@ -24,143 +24,225 @@ class CannotRecordError(Exception):
 
 @dataclass
 class Recorded:
-    """A step as operations.
+    """A step as operations. Its graph ends with an output node, ``(results, gradients)``.
 
     Attributes:
-        graph: Forward and backward, one after the other.
+        graph: Forward and backward, one after the other; ``meta`` of a node has its ``shape``, ``dtype``, ``device``,
+            whether it is ``contiguous``, and whether it belongs to the ``forward`` pass.
         carry: Placeholders of the carry.
         rows: Placeholders of this step's rows.
         outside: What the step reads beside those, with its placeholder, in the order of first use: parameters, buffers.
-        after: The carry after the step, and what it made.
-        cotangents: Placeholders of the gradients of ``after``; None where no gradient can come.
-        gradients: Gradients of the carry, the rows and the outside tensors; None where there is none.
-        forward: The nodes of the forward pass.
+        cotangents: Placeholders of the gradients of the results; None where no gradient can come.
     """
 
-    graph: Graph
+    graph: Graph = field(default_factory=Graph)
     carry: list[Node] = field(default_factory=list)
     rows: list[Node] = field(default_factory=list)
     outside: list[tuple[Tensor, Node]] = field(default_factory=list)
-    after: list[Node] = field(default_factory=list)
     cotangents: list[Node | None] = field(default_factory=list)
-    gradients: list[Node | None] = field(default_factory=list)
-    forward: list[Node] = field(default_factory=list)
 
     @property
-    def signature(self) -> list[Any]:
-        """What the forward pass does, with its constants, comparable."""
-        return [_described(node) for node in self.forward]
+    def results(self) -> tuple[Node, ...]:
+        """The carry after the step, then what it made."""
+        return self.graph.output_node().args[0][0]  # type: ignore[index, return-value]
+
+    @property
+    def gradients(self) -> tuple[Node | None, ...]:
+        """Gradients of the carry, the rows and the outside tensors; None where there is none."""
+        return self.graph.output_node().args[0][1]  # type: ignore[index, return-value]
 
 
-def record(step: Step, carry: Sequence[Tensor], rows: Sequence[Tensor], *, backward: bool = True) -> Recorded:
-    """Runs a step and writes down what it does; where gradients are enabled, also its backward pass.
+def record(step: Step, carry: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[Recorded, list[Any]]:
+    """Runs a step forward and backward, and writes down what it does.
 
     Args:
         step: The step.
         carry: The carry before it.
         rows: What this step reads.
-        backward: Whether the backward pass is wanted.
+
+    Returns:
+        The operations, and what :func:`watch` sees of the forward pass.
 
     Raises:
         CannotRecordError: If its operations depend on values, or its results are not what it computed.
     """
-    backward = backward and torch.is_grad_enabled()
-    recorded = Recorded(Graph())
+    recorded = Recorded()
     recorder = _Recorder(recorded)
     # Copies: what is one tensor before the first step (h and c) is not later. Nor are later carries constants.
-    read = [a.detach().clone().requires_grad_(backward) for a in carry]
-    read += [a.detach().clone().requires_grad_(backward and a.requires_grad) for a in rows]
-    for group, a in zip([recorded.carry] * len(carry) + [recorded.rows] * len(rows), read, strict=True):
-        group.append(recorder.placeholder(a))
-    # A product that autocast keeps of a parameter was not computed here, and would not follow the parameter.
-    cache = torch.is_autocast_cache_enabled()
-    torch.set_autocast_cache_enabled(False)
-    try:
-        with recorder:
-            after, made = step(tuple(read[: len(carry)]), tuple(read[len(carry) :]))
-            results = [*after, *made]
-            recorded.after = [recorder.node_of(a) for a in results]
-            recorded.forward = list(recorded.graph.nodes)
-            if backward:
-                _record_backward(recorder, read, results)
-    finally:
-        torch.set_autocast_cache_enabled(cache)
-    return recorded
+    read = [a.detach().clone().requires_grad_() for a in carry]
+    read += [a.detach().clone().requires_grad_(a.requires_grad) for a in rows]
+    given = [recorder.placeholder(a) for a in read]
+    recorded.carry, recorded.rows = given[: len(carry)], given[len(carry) :]
+    with _without_autocast_cache(), recorder:
+        results = _run(step, read, len(carry))
+        after = tuple(recorder.node_of(a) for a in results)
+        outside, seen = [a for a, _ in recorded.outside], list(recorder.seen)
+        recorder.forward = False
+        gradients = _record_backward(recorder, [*read, *outside], results)
+    recorded.graph.output((after, gradients))
+    return recorded, seen
 
 
-def _record_backward(recorder: "_Recorder", read: list[Tensor], results: list[Tensor]) -> None:
-    recorded = recorder.recorded
-    wanted = [a for a in (*read, *(a for a, _ in recorded.outside)) if a.requires_grad]
+def watch(step: Step, carry: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[list[Tensor], list[Any]]:
+    """Runs a step forward, and says what it read from outside and what it did: the operations with their constants.
+
+    Raises:
+        CannotRecordError: If its operations depend on values.
+    """
+    watcher = _Watcher()
+    read = [a.detach().clone() for a in (*carry, *rows)]
+    for a in read:
+        watcher.number(a)
+    with _without_autocast_cache(), watcher:
+        _run(step, read, len(carry))
+    return watcher.outside, watcher.seen
+
+
+def _run(step: Step, read: Sequence[Tensor], width: int) -> list[Tensor]:
+    after, made = step(tuple(read[:width]), tuple(read[width:]))
+    return [*after, *made]
+
+
+def _record_backward(recorder: "_Recorder", inputs: list[Tensor], results: list[Tensor]) -> tuple[Node | None, ...]:
+    wanted = [a for a in inputs if a.requires_grad]
     differentiable = [a for a in results if a.requires_grad]
     given = [torch.ones_like(a) for a in differentiable]
     placeholders = iter([recorder.placeholder(a) for a in given])
-    recorded.cotangents = [next(placeholders) if a.requires_grad else None for a in results]
+    recorder.recorded.cotangents = [next(placeholders) if a.requires_grad else None for a in results]
     found = iter(torch.autograd.grad(differentiable, wanted, given, allow_unused=True) if wanted and given else ())
-    for a in (*read, *(a for a, _ in recorded.outside)):
-        gradient = next(found, None) if a.requires_grad else None
-        recorded.gradients.append(None if gradient is None else recorder.node_of(gradient))
+    gradients = [next(found, None) if a.requires_grad else None for a in inputs]
+    return tuple(None if a is None else recorder.node_of(a) for a in gradients)
 
 
-class _Recorder(TorchDispatchMode):
-    """Adds every operation below autograd to the graph, as it is computed."""
+class _without_autocast_cache:
+    """A product that autocast keeps of a parameter was not computed here, and would not follow the parameter."""
 
-    def __init__(self, recorded: Recorded) -> None:
+    def __enter__(self) -> None:
+        self.before = torch.is_autocast_cache_enabled()
+        torch.set_autocast_cache_enabled(False)
+
+    def __exit__(self, *_: object) -> None:
+        torch.set_autocast_cache_enabled(self.before)
+
+
+class _Watcher(TorchDispatchMode):
+    """Sees every operation below autograd, as it is computed.
+
+    Attributes:
+        seen: The operations: each its function and its arguments, tensors by their numbers.
+        outside: Tensors that were there before and were not numbered.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self.recorded = recorded
-        self._nodes: dict[_Key, Node] = {}
-        self._given: set[int] = set()
+        self.seen: list[Any] = []
+        self.outside: list[Tensor] = []
+        self._numbers: dict[_Key, int] = {}
         self._alive: list[Tensor] = []
 
-    def placeholder(self, a: Tensor) -> Node:
-        """A tensor that is there before the step."""
-        self._given.add(_storage(a))
-        return self._bind(a, self.recorded.graph.placeholder(f"given_{len(self._alive)}"))
+    def number(self, a: Tensor) -> int:
+        """Gives a tensor the next number."""
+        self._numbers[_key(a)] = len(self._alive)
+        self._alive.append(a)
+        return len(self._alive) - 1
 
-    def node_of(self, a: Tensor) -> Node:
-        """The node that gave a tensor; of one that comes from outside its placeholder."""
-        known = self._nodes.get(_key(a))
-        if known is None:
-            if a.grad_fn is not None:
-                raise CannotRecordError("it reads a tensor that was computed outside of it with gradients")
-            if self.recorded.forward:
-                raise CannotRecordError("its backward pass reads what its forward pass did not")
-            first = next(iter(self.recorded.graph.nodes), None)
-            with self.recorded.graph.inserting_before(first):
-                known = self.placeholder(a)
-            self.recorded.outside.append((a, known))
-        return known
+    def number_of(self, a: Tensor) -> int:
+        """The number of a tensor."""
+        known = self._numbers.get(_key(a))
+        if known is not None:
+            return known
+        if a.grad_fn is not None:
+            raise CannotRecordError("it reads a tensor that was computed outside of it with gradients")
+        self.outside.append(a)
+        return self.number(a)
+
+    def about_to(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Told of an operation before it is done; what it returns is handed to :meth:`did`."""
+
+    def did(self, prepared: Any, number: int, a: Tensor, position: int | None) -> None:
+        """Told of an operation's new result and its number; position is that among several."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.ops.aten._local_scalar_dense.default:
             raise CannotRecordError("it reads the value of a tensor")
-        named = pytree.tree_map_only(Tensor, self.node_of, (args, kwargs))
+        described = (func, self._described(args), self._described(tuple(kwargs.items())))
+        prepared = self.about_to(func, args, kwargs)
         out = func(*args, **kwargs)
+        single = isinstance(out, Tensor)
+        results = [a for a in ((out,) if single else out) if isinstance(a, Tensor)]
         mutates = func._schema.is_mutable
-        results = [a for a in pytree.tree_leaves(out) if isinstance(a, Tensor)]
-        if not mutates and all(_key(a) in self._nodes for a in results):
+        if not mutates and all(_key(a) in self._numbers for a in results):
             return out  # a view of the whole, a detached copy: no operation
-        if mutates and any(_storage(a) in self._given for a in _written(func, args, kwargs)):
-            raise CannotRecordError(f"{func} writes to what the step was given")
-        node = self.recorded.graph.call_function(func, *named)
-        if isinstance(out, Tensor):
-            self._bind(out, node, anew=mutates)
-        else:
-            for i, a in enumerate(out):
-                if isinstance(a, Tensor):
-                    item = self.recorded.graph.call_function(_item, (node, i))
-                    self._bind(a, item, anew=mutates)
+        self.seen.append(described)
+        for i, a in enumerate([out] if single else out):
+            if isinstance(a, Tensor) and (mutates or _key(a) not in self._numbers):
+                self.did(prepared, self.number(a), a, None if single else i)
         return out
 
-    def _bind(self, a: Tensor, node: Node, *, anew: bool = True) -> Node:
-        self._alive.append(a)
-        if anew or _key(a) not in self._nodes:
-            self._nodes[_key(a)] = node
-        node.meta["shape"], node.meta["dtype"], node.meta["device"] = a.shape, a.dtype, a.device
-        return self._nodes[_key(a)]
+    def _described(self, a: Any) -> Any:
+        if isinstance(a, Tensor):
+            return ("tensor", self.number_of(a))
+        if isinstance(a, tuple | list):
+            return tuple(map(self._described, a))
+        return a
 
 
-def _item(made: Any, i: int) -> Any:
+class _Recorder(_Watcher):
+    """Adds every operation to a graph."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        super().__init__()
+        self.recorded, self.forward = recorded, True
+        self._nodes: dict[int, Node] = {}
+        self._given: set[int] = set()
+
+    def placeholder(self, a: Tensor) -> Node:
+        """A tensor that is there before the step."""
+        return self._given_node(a, self.number(a))
+
+    def number_of(self, a: Tensor) -> int:
+        """The number of a tensor; of one from outside a new one, with a placeholder."""
+        before = len(self.outside)
+        number = super().number_of(a)
+        if len(self.outside) > before:
+            if not self.forward:
+                raise CannotRecordError("its backward pass reads what its forward pass did not")
+            with self.recorded.graph.inserting_before(next(iter(self.recorded.graph.nodes), None)):
+                self.recorded.outside.append((a, self._given_node(a, number)))
+        return number
+
+    def node_of(self, a: Tensor) -> Node:
+        """The node that gave a tensor."""
+        return self._nodes[self.number_of(a)]
+
+    def about_to(self, func: Any, args: Any, kwargs: Any) -> Node:
+        """Adds the operation."""
+        if func._schema.is_mutable and any(_storage(a) in self._given for a in _written(func, args, kwargs)):
+            raise CannotRecordError(f"{func} writes to what the step was given")
+        node = self.recorded.graph.call_function(func, *pytree.tree_map_only(Tensor, self.node_of, (args, kwargs)))
+        node.meta["forward"] = self.forward
+        return node
+
+    def did(self, prepared: Node, number: int, a: Tensor, position: int | None) -> None:
+        """Remembers which node gave a tensor."""
+        node = prepared
+        if position is not None:
+            node = self.recorded.graph.call_function(item_of, (prepared, position))
+            node.meta["forward"] = self.forward
+        node.meta.update(_facts(a))
+        self._nodes[number] = node
+
+    def _given_node(self, a: Tensor, number: int) -> Node:
+        self._given.add(_storage(a))
+        node = self.recorded.graph.placeholder(f"given_{number}")
+        node.meta.update(_facts(a), forward=self.forward)
+        self._nodes[number] = node
+        return node
+
+
+def item_of(made: Any, i: int) -> Any:
+    """One result of an operation that has several."""
     return made[i]
 
 
@@ -172,15 +254,13 @@ def _written(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
     return [a for a in pytree.tree_leaves([named.get(name) for name in writes]) if isinstance(a, Tensor)]
 
 
+def _facts(a: Tensor) -> dict[str, Any]:
+    return {"shape": a.shape, "dtype": a.dtype, "device": a.device, "contiguous": a.is_contiguous()}
+
+
 def _storage(a: Tensor) -> int:
     return a.untyped_storage()._cdata
 
 
 def _key(a: Tensor) -> _Key:
-    return _storage(a), a.storage_offset(), tuple(a.shape), a.stride(), a.dtype
-
-
-def _described(node: Node) -> Any:
-    if node.op == "placeholder":
-        return node.name
-    return node.target, pytree.tree_map_only(Node, lambda n: n.name, (node.args, dict(node.kwargs)))
+    return _storage(a), a.storage_offset(), a.shape, a.stride(), a.dtype
