@@ -9,19 +9,16 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .deferred import Stacks, total
+from . import running
 from .plan import Plan
 from .recording import CannotRecordError, Step, watch
 from .recording import record as recorded
+from .running import Tensors
 
-#: Calls of the same shapes that the modules run before the step is recorded: what runs once is not worth it.
-WARM_UP = 1
 #: Recordings of the same shapes that did not hold, after which the modules run.
 PATIENCE = 3
 #: Steps below which a recording does not pay.
 SHORTEST = 4
-
-Tensors = tuple[Tensor, ...]
 
 
 class Scanned(NamedTuple):
@@ -42,7 +39,7 @@ class _Known:
     """What is known of a loop of one owner and one set of shapes."""
 
     def __init__(self) -> None:
-        self.calls, self.recordings = 0, 0
+        self.recordings = 0
         self.plan: Plan | None = None
 
 
@@ -96,8 +93,7 @@ def _plan(step: Step, first: Sequence[Tensor], row: Sequence[Tensor], owner: Any
     """The plan of a step, where there is one and it still holds; the modules are run once to see."""
     modes = (torch.is_autocast_enabled(first[0].device.type), torch.get_autocast_dtype(first[0].device.type))
     known = _known.setdefault(owner, {}).setdefault((key, modes), _Known())
-    known.calls += 1
-    if known.calls <= WARM_UP or known.recordings > PATIENCE:
+    if known.recordings > PATIENCE:
         return None
     devices = [first[0].device] if first[0].device.type == "cuda" else []
     # What is drawn while looking is drawn again by the loop.
@@ -131,66 +127,28 @@ class _Planned(torch.autograd.Function):
     """The whole loop as one node of the graph."""
 
     @staticmethod
-    def forward(ctx: Any, plan: Plan, *tensors: Tensor) -> Tensors:  # type: ignore[override]
+    def forward(ctx: Any, plan: Plan, *tensors: Tensor) -> Tensors:
         """The carry after the last step, the carries before each, and what the steps made."""
         ctx.set_materialize_grads(False)
         width, inner = plan.width, plan.width + len(plan.rows)
         first, rows, outside = tensors[:width], tensors[width:inner], tensors[inner:]
-        steps = rows[0].shape[-2]
-        carries = _kept(plan.kept[:width], steps + 1)
-        for carried, a in zip(carries, first, strict=True):
-            carried[0] = a
-        others = _kept(plan.kept[width:], steps)
-        places = [a.unbind(0) for a in (*(carried[1:] for carried in carries), *others)]
-        carry: Sequence[Tensor] = [carried[0] for carried in carries]
-        ctx.saved = []
-        with torch.autocast(first[0].device.type, enabled=False):  # what it would cast was recorded as cast
-            ctx.same = plan.once(*outside)
-            for t, row in enumerate(zip(*(row.unbind(-2) for row in rows), strict=True)):
-                results = plan.forward(*(place[t] for place in places), *carry, *row, *outside, *ctx.same)
-                carry = results[:width]
-                ctx.saved.append(results[width:])
-        kept = [*(carried[1:] for carried in carries), *others]
-        ctx.plan, ctx.steps, ctx.kept, ctx.before = plan, steps, kept, [carried[:-1] for carried in carries]
         ctx.save_for_backward(*outside)
-        in_time = [a.movedim(0, -2) for a in (*ctx.before, *(kept[i] for i in plan.made))]
-        return (*(carried[-1].clone() for carried in carries), *in_time)
+        with torch.autocast(first[0].device.type, enabled=False):  # what it would cast was recorded as cast
+            ran = running.forward(plan, first, [row.movedim(-2, 0) for row in rows], outside)
+        ctx.plan, ctx.ran = plan, ran
+        in_time = [a.movedim(0, -2) for a in (*ran.before, *(ran.kept[i] for i in plan.made))]
+        return (*(carried[-1].clone() for carried in ran.carries), *in_time)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *given: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
-        """Data gradients step by step, from the last to the first; then the outside tensors' from their factors."""
-        plan, width, outside = ctx.plan, ctx.plan.width, ctx.saved_tensors
-        into: list[Tensor | None] = list(given[:width])
-        arrived = [None if g is None else g.unbind(-2) for g in given[width:]]
-        before, made = arrived[:width], arrived[width:]
-        zeros = plan.zeros()
-        kept = _kept(plan.kept_back, ctx.steps)
-        places = [a.unbind(0) for a in kept]
-        for t in reversed(range(ctx.steps)):
-            results = [*into, *(None if g is None else g[t] for g in made)]
-            cotangents = [
-                zero if g is None else g
-                for g, zero, wanted in zip(results, zeros, plan.cotangents, strict=True)
-                if wanted
-            ]
-            saved = ctx.saved[t]
-            own = iter(plan.backward(*(place[t] for place in places), *saved, *cotangents, *outside, *ctx.same))
-            into = [next(own) if has else None for has in plan.has_gradient]
-            into = [_sum(g, None if of is None else of[t]) for g, of in zip(into, before, strict=True)]
-        where = {"before": ctx.before, "forward": ctx.kept, "backward": kept}
-        stacks = Stacks([where[name][i] for name, i in plan.factors])
-        rows = [None if i is None else kept[i].movedim(0, -2) for i in plan.rows]
-        weights = [None if terms is None else total(terms, stacks) for terms in plan.deferred]
-        return (None, *into, *rows, *weights)
+    def backward(ctx: Any, *given: Tensor | None) -> tuple[Any, ...]:
+        """Gradients of the first carry, the rows and the outside tensors."""
+        plan, width = ctx.plan, ctx.plan.width
+        before, made = ([None if g is None else g.movedim(-2, 0) for g in group] for group in _split(given, width))
+        found = running.backward(plan, ctx.ran, ctx.saved_tensors, given[:width], before, made)
+        rows = [None if g is None else g.movedim(0, -2) for g in found.rows]
+        return (None, *found.first, *rows, *found.outside)
 
 
-def _kept(facts: Sequence[dict[str, Any]], steps: int) -> list[Tensor]:
-    """Room for values of all steps, the steps outermost: what a step reads and writes is in one piece."""
-    return [torch.empty((steps, *of["shape"]), dtype=of["dtype"], device=of["device"]) for of in facts]
-
-
-def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    if a is None or b is None:
-        return a if b is None else b
-    return a + b
+def _split(given: Sequence[Any], width: int) -> tuple[Sequence[Any], Sequence[Any]]:
+    return given[width : 2 * width], given[2 * width :]

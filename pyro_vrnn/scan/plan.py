@@ -47,9 +47,7 @@ class Plan:
         graph, outside = recorded.graph, [node for _, node in recorded.outside]
         inner = [*recorded.carry, *recorded.rows]
         constants = _same_for_all(graph, outside)
-        _first(graph, constants)
-        if constants:
-            rewrite(graph, constants)
+        rewrite(graph, constants)
         _first(graph, constants)
 
         _tell_apart(recorded)
@@ -113,36 +111,36 @@ class _Keeper:
 def _tell_apart(recorded: Recorded) -> None:
     """Gives every tensor of the next carry a node of its own: each has its own past."""
     output = recorded.graph.output_node()
-    (results, gradients) = output.args[0]  # type: ignore[misc]
     apart: list[Node] = []
-    for i, node in enumerate(results):
+    for i, node in enumerate(recorded.results):
         if i < len(recorded.carry) and node in apart:
             with recorded.graph.inserting_before(output):
                 copy = recorded.graph.call_function(torch.ops.aten.clone.default, (node,))
             copy.meta.update(node.meta)
             node = copy
         apart.append(node)
-    output.args = ((tuple(apart), gradients),)
+    output.args = ((tuple(apart), recorded.gradients),)
 
 
 def _same_for_all(graph: Graph, outside: Sequence[Node]) -> dict[Node, None]:
-    """The operations that read outside tensors alone, draw nothing and are not written to."""
+    """Outside tensors, and the operations that read them alone, draw nothing and are not written to."""
     written = {read for node in graph.nodes if _writes(node) for read in node.all_input_nodes}
-    same: dict[Node, None] = {}
+    same: dict[Node, None] = dict.fromkeys(outside)
     for node in graph.nodes:
         reads = node.all_input_nodes
-        if node.op == "call_function" and reads and all(read in same or read in outside for read in reads):
-            if not (_writes(node) or _draws(node) or node in written):
-                same[node] = None
+        fixed = reads and all(read in same for read in reads) and not (_writes(node) or _draws(node))
+        if node.op == "call_function" and fixed and node not in written:
+            same[node] = None
     return same
 
 
 def _first(graph: Graph, constants: Iterable[Node]) -> None:
-    """Moves them before the step, in their order."""
+    """Moves the operations among them before the step, in their order."""
     anchor = graph.call_function(torch.ops.aten.clone.default, ())
     next(node for node in graph.nodes if node.op == "call_function").prepend(anchor)
     for node in constants:
-        anchor.prepend(node)
+        if node.op == "call_function":
+            anchor.prepend(node)
     graph.erase_node(anchor)
 
 

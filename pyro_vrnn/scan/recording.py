@@ -1,6 +1,7 @@
 """Recording a step: the operations it is made of, forward and backward, as a graph of torch.fx."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ Step = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], tuple[tuple[Tensor, ..
 
 # What an operation's result is known by. The graph keeps what it saved under other Python objects, so that identity
 # would not do; storages live as long as the recording, so that their addresses are not used again.
-_Key = tuple[int, int, torch.Size, tuple[int, ...], torch.dtype]
+_Key = tuple[int, int | torch.SymInt, torch.Size, tuple[int, ...], torch.dtype]
 
 
 class CannotRecordError(Exception):
@@ -73,7 +74,7 @@ def record(step: Step, carry: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple
     read += [a.detach().clone().requires_grad_(a.requires_grad) for a in rows]
     given = [recorder.placeholder(a) for a in read]
     recorded.carry, recorded.rows = given[: len(carry)], given[len(carry) :]
-    with _without_autocast_cache(), recorder:
+    with _no_autocast_cache(), recorder:
         results = _run(step, read, len(carry))
         after = tuple(recorder.node_of(a) for a in results)
         outside, seen = [a for a, _ in recorded.outside], list(recorder.seen)
@@ -93,7 +94,7 @@ def watch(step: Step, carry: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[
     read = [a.detach().clone() for a in (*carry, *rows)]
     for a in read:
         watcher.number(a)
-    with _without_autocast_cache(), watcher:
+    with _no_autocast_cache(), watcher:
         _run(step, read, len(carry))
     return watcher.outside, watcher.seen
 
@@ -114,15 +115,15 @@ def _record_backward(recorder: "_Recorder", inputs: list[Tensor], results: list[
     return tuple(None if a is None else recorder.node_of(a) for a in gradients)
 
 
-class _without_autocast_cache:
-    """A product that autocast keeps of a parameter was not computed here, and would not follow the parameter."""
-
-    def __enter__(self) -> None:
-        self.before = torch.is_autocast_cache_enabled()
-        torch.set_autocast_cache_enabled(False)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_autocast_cache_enabled(self.before)
+@contextmanager
+def _no_autocast_cache() -> Iterator[None]:
+    """What autocast keeps of a parameter was not computed here, and would not follow the parameter."""
+    before = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(before)
 
 
 class _Watcher(TorchDispatchMode):
