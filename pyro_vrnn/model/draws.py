@@ -12,7 +12,7 @@ from pyro_vrnn.model.densities import draw, drawn_with, over_time
 from pyro_vrnn.model.guides import Guide
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import Rollout, follow
-from pyro_vrnn.model.state import State, before
+from pyro_vrnn.model.state import State, before, steps_outermost
 from pyro_vrnn.scan import scan
 
 #: z, the guide's density over time, the states that steps read, phi_z(z), the state after the last step.
@@ -49,7 +49,7 @@ def read(
     Returns:
         What was read, and the memory for the neighbouring piece.
     """
-    features_x = net.phi_x(x)
+    features_x = net.phi_x(steps_outermost(x))
     ran = net.ran_without_z(features_x, state)
     h = None if ran is None else ran[0]
     prepared, memory = guide.prepare(features_x if h is None else features_x.expand(*h.shape[:-1], -1), mask, h, memory)

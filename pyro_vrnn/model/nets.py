@@ -11,6 +11,19 @@ from torch.nn import functional as F
 WEIGHT_RANGE = 0.08
 
 
+def linear(a: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """:math:`W a + b`, ``(*B, T, I)`` to ``(*B, T, O)``, in the layout of ``a``.
+
+    A loop over time leaves its steps outermost in memory (:func:`~pyro_vrnn.model.state.steps_outermost`); the
+    library's function would copy that to and fro.
+    """
+    if a.ndim > 2 and not a.is_contiguous():
+        steps = a.movedim(-2, 0)
+        if steps.is_contiguous():
+            return F.linear(steps, weight, bias).movedim(0, -2)
+    return F.linear(a, weight, bias)
+
+
 class Affine(nn.Module):
     r"""A linear map of several inputs, :math:`\sum_i W_i a_i + b`, with one weight for each input.
 
@@ -33,21 +46,21 @@ class Affine(nn.Module):
 
     def first(self, a: Tensor) -> Tensor:
         """The share of the first input, with the bias: ``(*B, inputs[0])`` to ``(*B, outputs)``."""
-        return F.linear(a, self.weights[0], self.bias)
+        return linear(a, self.weights[0], self.bias)
 
     def rest(self, first: Tensor, *others: Tensor) -> Tensor:
         """Adds the shares of the other inputs to what :meth:`first` returned; leading dimensions broadcast."""
         read = [a for a, width in zip(others, self.inputs[1:], strict=True) if width]
         for a, weight in zip(read, list(self.weights)[1:], strict=True):
-            first = first + F.linear(a, weight)
+            first = first + linear(a, weight)
         return first
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Maps tensors of shapes ``(*B, inputs[i])`` to ``(*B, outputs)``."""
         read = [a for a, width in zip(inputs, self.inputs, strict=True) if width]
-        total = F.linear(read[0], self.weights[0], self.bias)
+        total = linear(read[0], self.weights[0], self.bias)
         for a, weight in zip(read[1:], list(self.weights)[1:], strict=True):
-            total = total + F.linear(a, weight)
+            total = total + linear(a, weight)
         return total
 
 

@@ -9,7 +9,7 @@ from torch.distributions import Distribution, kl_divergence
 
 from pyro_vrnn.model.densities import PerStep, kl_of_dimensions
 from pyro_vrnn.model.network import VRNN
-from pyro_vrnn.model.state import State, before
+from pyro_vrnn.model.state import State, before, steps_outermost
 
 
 class Rollout:
@@ -69,7 +69,7 @@ class Rollout:
     @cached_property
     def log_emission(self) -> Tensor:
         """log p(x_t | z_<=t, x_<t) in nats, ``(*K, B, T)``; 0 in the padding."""
-        return self._valid(self.emission.log_prob(self.x))
+        return self._valid(self.emission.log_prob(steps_outermost(self.x)))
 
     @cached_property
     def kl(self) -> Tensor:

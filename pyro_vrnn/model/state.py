@@ -46,3 +46,8 @@ def before(first: Tensor, after: Tensor) -> Tensor:
     """From what each step made, ``(*B, T, D)``, to what each step reads: one step later, beginning with ``first``."""
     first = first.expand(*after.shape[:-2], -1)
     return torch.cat([first.unsqueeze(-2), after[..., :-1, :]], -2)
+
+
+def steps_outermost(a: Tensor) -> Tensor:
+    """The same values ``(*B, T, D)``, laid out in memory as ``(T, *B, D)``: each step in one piece."""
+    return a.movedim(-2, 0).contiguous().movedim(0, -2)

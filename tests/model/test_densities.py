@@ -17,6 +17,7 @@ from pyro_vrnn.model.densities import (
     DiagonalNormal,
     GaussianMixture,
     PerStep,
+    drawn_with,
     over_time,
 )
 
@@ -163,8 +164,19 @@ def test_a_constant_sigma_reads_nothing():
 def test_densities_over_time_are_those_of_the_steps(family):
     """With a stacked form, or asked one by one."""
     steps = [pair(4)[0 if family == "ours" else 1] for _ in range(6)]
-    together = over_time(steps[0], steps)
+    z = torch.stack([step.sample() for step in steps], 1)
+    handed = zip(*(drawn_with(step, z[:, t]) for t, step in enumerate(steps)), strict=True)
+    together = over_time(steps, z, [torch.stack(items, 1) for items in handed])
     assert isinstance(together, DiagonalNormal if family == "ours" else PerStep)
-    value = torch.randn(4, 6, D)
-    expected = torch.stack([step.log_prob(value[:, t]) for t, step in enumerate(steps)], 1)
-    assert_close(together.log_prob(value), expected)
+    for value in (z, torch.randn(4, 6, D)):
+        expected = torch.stack([step.log_prob(value[:, t]) for t, step in enumerate(steps)], 1)
+        assert_close(together.log_prob(value), expected)
+
+
+def test_densities_of_steps_that_were_not_kept_are_known_where_they_were_drawn_alone():
+    step = pair(4)[1]
+    z, log_q = torch.randn(4, 6, D), torch.randn(4, 6, 1)
+    together = over_time([step], z, [log_q])
+    assert together.log_prob(z.detach()).equal(log_q.squeeze(-1))
+    with pytest.raises(ValueError, match="zip"):
+        together.log_prob(z + 1)
