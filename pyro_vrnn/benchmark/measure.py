@@ -56,6 +56,17 @@ class Machine:
             "memory_bytes_per_second": memory,
         }
 
+    def line(self) -> str:
+        """The machine and what it does at best, in words."""
+        line = (
+            f"device {self.name}, {torch.get_num_threads()} threads, torch {torch.__version__}; best product"
+            f" {self.gemm.best / 1e9:,.0f} GFLOP/s ({self.precision.name}, side {self.gemm.side})"
+        )
+        if self.bandwidths is None:
+            return line
+        cache, memory = (rate / 1e9 for rate in self.bandwidths)
+        return f"{line}; L2 cache {cache:,.0f} GB/s, memory {memory:,.0f} GB/s"
+
     @property
     def name(self) -> str:
         """The device in words."""

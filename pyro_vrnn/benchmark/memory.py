@@ -37,7 +37,7 @@ class _Saved:
     """Lives as long as the graph that saved it."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor.detach()  # with its graph it would keep itself alive
+        self.tensor = tensor
 
 
 def bytes_per_step(make: Callable[[int], Case], program: Callable[[Case], nn.Module], frames: int) -> float:

@@ -27,7 +27,7 @@ def plain_peer(options: ModelOptions, x: int) -> nn.Module | None:
         x: Values in a frame.
 
     Returns:
-        None where there is no public code to follow: for STORN and SRNN, and other parts than the paper's.
+        The peer; None for STORN, SRNN and parts that are not the paper's, where there is no public code to follow.
 
     Raises:
         ConfigurationError: If the options have no meaning.

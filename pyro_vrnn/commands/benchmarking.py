@@ -63,7 +63,7 @@ def run(
         told("best product of this machine", 0, 1)
         machine = Machine(products)
         told("best product of this machine", 1, 1)
-    out.print(header(machine))
+    out.print(machine.line())
     with progress(out) as told:
         found = [_measure(options, batch, frames, machine, peers, repeats, told) for options in chosen]
     title = f"{preset}: {batch} sequences of {frames} frames of {FRAME} samples, {repeats} rounds"
@@ -77,19 +77,6 @@ def run(
     if file is not None:
         write_whole(file, json.dumps(held, indent=2).encode())
     return held
-
-
-def header(machine: Machine) -> str:
-    """The machine and what it does at best, in a line."""
-    known = machine.as_dict()
-    line = (
-        f"device {known['device']}, {known['threads']} threads, torch {known['torch']}; best product"
-        f" {known['gemm_operations_per_second'] / 1e9:,.0f} GFLOP/s ({known['precision']}, side {known['gemm_side']})"
-    )
-    if machine.bandwidths is None:
-        return line
-    cache, memory = (rate / 1e9 for rate in machine.bandwidths)
-    return f"{line}; L2 cache {cache:,.0f} GB/s, memory {memory:,.0f} GB/s"
 
 
 def _measure(

@@ -68,6 +68,13 @@ def test_weights_that_fit_the_cache_are_read_at_its_rate(machine):
     assert machine.floor_of_traffic(101, 5) == pytest.approx(2 * 5 * 202 / 1000)
 
 
+def test_a_machine_says_what_it_does_at_best(machine):
+    assert machine.line().startswith(f"device cpu, {torch.get_num_threads()} threads, torch {torch.__version__}; best")
+    assert machine.line().endswith(f"(float32, side {machine.gemm.side})"), "a CPU's bandwidths are not measured"
+    machine.bandwidths = (2e12, 1.5e11)
+    assert machine.line().endswith("; L2 cache 2,000 GB/s, memory 150 GB/s")
+
+
 def test_tf32_is_refused_on_a_cpu_and_settings_are_put_back():
     with pytest.raises(ConfigurationError, match="a CPU has no TF32"):
         Precision("tf32", CPU)
