@@ -1,149 +1,124 @@
-"""A training step against its peers and its floor, interleaved in one run: ratios, not seconds.
+"""What a training step may cost at most: the ratios that are accepted, measured in one run.
 
-    python benchmarks/train_step.py [--h 256] [--width 128] [--depth 2] [--batch 32] [--frames 40] [--repeats 5]
+    python benchmarks/train_step.py [--rows h256 --rows timit] [--repeats 5] [--precision bf16] [--json FILE]
 
-The peers are a plain PyTorch loop, as public implementations of the VRNN write it, and the markov program. The floor is
-the time of the step's matrix products alone (three times those of the forward pass) at the speed of the best large
-square product on this machine.
+Rows of one model are timed in turn in the same rounds, and in turn with the machine's best matrix product. Those of a
+GPU need CUDA. `pyro-vrnn bench` tells the same of every variant and preset.
 """
 
 import argparse
 import json
-import math
-import statistics
-import time
 from collections.abc import Callable
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 
-import pyro
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
-from pyro_vrnn.model.network import VRNN
-from pyro_vrnn.model.sizes import Sizes, Widths
-from pyro_vrnn.model.variants import VARIANTS, compose
-from pyro_vrnn.training.objective import Elbo
-
-X = 200
+from pyro_vrnn.benchmark.measure import Machine, Measurement, race
+from pyro_vrnn.benchmark.precision import Precision
+from pyro_vrnn.benchmark.steps import Case
+from pyro_vrnn.model.variants import ModelOptions
 
 
-def net_of(sizes: list[int], *, features: bool) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for a, b in pairwise(sizes):
-        layers += [nn.Linear(a, b), nn.ReLU()]
-    return nn.Sequential(*(layers if features else layers[:-1]))
+@dataclass(frozen=True)
+class Row:
+    """A ratio with what it must reach and what it should; ``at_most``, or else at least."""
+
+    what: str
+    ratio: Callable[[Measurement], float | None]
+    must: float
+    aim: float
+    at_most: bool = True
+
+    def verdict(self, value: float) -> str:
+        met = [value <= goal if self.at_most else value >= goal for goal in (self.aim, self.must)]
+        return "aim" if met[0] else "must" if met[1] else "MISSED"
 
 
-class PlainLoop(nn.Module):
-    """VRNN-Gauss as public implementations write it: every net called at every step, densities by hand."""
+@dataclass(frozen=True)
+class Group:
+    """Rows of one model and batch."""
 
-    def __init__(self, h: int, z: int, width: int, depth: int) -> None:
-        super().__init__()
-        hidden = [width] * depth
-        self.h, self.z = h, z
-        self.phi_x, self.phi_z = net_of([X, *hidden], features=True), net_of([z, *hidden], features=True)
-        self.encoder = net_of([width + h, *hidden, 2 * z], features=False)
-        self.prior = net_of([h, *hidden, 2 * z], features=False)
-        self.decoder = net_of([width + h, *hidden, 2 * X], features=False)
-        self.cell = nn.LSTMCell(2 * width, h)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        h = c = x.new_zeros(len(x), self.h)
-        total = x.new_zeros(())
-        for t in range(x.shape[1]):
-            phi_x = self.phi_x(x[:, t])
-            mu_q, rho_q = self.encoder(torch.cat([phi_x, h], -1)).chunk(2, -1)
-            mu_p, rho_p = self.prior(h).chunk(2, -1)
-            sigma_q, sigma_p = F.softplus(rho_q) + 1e-4, F.softplus(rho_p) + 1e-4
-            phi_z = self.phi_z(mu_q + sigma_q * torch.randn_like(mu_q))
-            mu, rho = self.decoder(torch.cat([phi_z, h], -1)).chunk(2, -1)
-            sigma = F.softplus(rho) + 1e-4
-            ratio = (sigma_q / sigma_p).square()
-            kl = 0.5 * (ratio + ((mu_q - mu_p) / sigma_p).square() - 1 - ratio.log()).sum(-1)
-            nll = (0.5 * ((x[:, t] - mu) / sigma).square() + sigma.log() + 0.5 * math.log(2 * math.pi)).sum(-1)
-            total = total + ((kl + nll) * mask[:, t]).sum()
-            h, c = self.cell(torch.cat([phi_x, phi_z], -1), (h, c))
-        return total
+    options: ModelOptions
+    batch: int
+    frames: int
+    ways: tuple[str, ...]
+    rows: tuple[Row, ...]
+    cuda: bool = False
 
 
-def step_of(loss: nn.Module, x: Tensor, mask: Tensor) -> Callable[[], None]:
-    optimiser = torch.optim.Adam(loss.parameters(), lr=1e-4, fused=True)
-
-    def step() -> None:
-        optimiser.zero_grad()
-        (loss(x, mask) / mask.sum()).backward()
-        nn.utils.clip_grad_norm_(loss.parameters(), 5.0)
-        optimiser.step()
-
-    return step
+def sizes(h: int, z: int, width: int, depth: int) -> ModelOptions:
+    widths = {f"{part}_width": width for part in ("phi_x", "phi_z", "guide", "prior", "emission")}
+    return ModelOptions(variant="vrnn-gauss", h=h, layers=1, z=z, depth=depth, **widths)
 
 
-def seconds(step: Callable[[], None], device: torch.device) -> float:
-    start = time.perf_counter()
-    step()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+def pyro_overhead(found: Measurement) -> float:
+    return found.seconds["ours"] / found.seconds["tensors"]
 
 
-def best_rate(device: torch.device) -> float:
-    """Floating-point operations a second of the best square product of 1024 to 4096."""
-    rates = []
-    for n in (1024, 2048, 4096):
-        a = torch.randn(n, n, device=device)
-        seconds(lambda a=a: a @ a, device)
-        rates += [2 * n**3 / seconds(lambda a=a: a @ a, device) for _ in range(3)]
-    return max(rates)
-
-
-def matrix_flops(net: VRNN, rows: int) -> int:
-    """Of the forward pass: two operations a weight and row."""
-    return 2 * rows * sum(p.numel() for p in net.parameters() if p.ndim == 2)
+GROUPS = {
+    "h2000": Group(
+        sizes(2000, 200, 400, 4), 64, 40, ("ours",),
+        (Row("train step / GEMM floor, h=2000, CPU", lambda found: found.over_gemm, 1.5, 1.25),),
+    ),
+    "h256": Group(
+        sizes(256, 64, 128, 2), 32, 40, ("ours", "tensors", "plain", "markov"),
+        (
+            Row("train step / GEMM floor, h=256, CPU", lambda found: found.over_gemm, 2.2, 1.8),
+            Row("plain PyTorch loop / ours, h=256, CPU", lambda found: found.over_ours("plain"), 2, 3, at_most=False),
+            Row("markov program / ours, h=256, CPU", lambda found: found.over_ours("markov"), 4, 6, at_most=False),
+            Row("Pyro layer over the same tensor code", pyro_overhead, 1.10, 1.03),
+        ),
+    ),
+    "timit": Group(
+        ModelOptions(variant="vrnn-gauss", preset="timit"), 64, 245, ("ours", "plain"),
+        (
+            Row("plain PyTorch loop / ours, TIMIT preset, GPU", lambda found: found.over_ours("plain"), 4, 10,
+                at_most=False),
+            Row("train step / larger floor, TIMIT preset, GPU", lambda found: found.over_floor, 3, 1.5),
+        ),
+        cuda=True,
+    ),
+}  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    numbers = {"h": 256, "z": 64, "width": 128, "depth": 2, "batch": 32, "frames": 40, "repeats": 5}
-    for name, value in numbers.items():
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--rows", action="append", choices=GROUPS, help="repeatable; default: all")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--precision", choices=["float32", "tf32", "bf16"], default="bf16", help="of the GPU rows")
     parser.add_argument("--json", type=Path)
-    o = parser.parse_args()
-    device = torch.device(o.device)
+    given = parser.parse_args()
     torch.manual_seed(0)
-    pyro.enable_validation(False)
-    widths = Widths(phi_x=o.width, phi_z=o.width, guide=o.width, prior=o.width, emission=o.width)
-    net = compose(VARIANTS["vrnn-gauss"], "lstm", Sizes(o.h, 1, o.z, o.depth, widths), X).to(device)
-    x = torch.randn(o.batch, o.frames, X, device=device)
-    mask = torch.ones(o.batch, o.frames, dtype=torch.bool, device=device)
-    plain = PlainLoop(o.h, o.z, o.width, o.depth).to(device)
-    steps = {
-        "sequence program": step_of(Elbo(net), x, mask),
-        "markov program": step_of(Elbo(net, "markov"), x, mask),
-        "plain PyTorch loop": step_of(plain, x, mask),
-    }
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    floors = []
-    for step in steps.values():
-        step()
-    for _ in range(o.repeats):  # interleaved: what slows the machine slows them all
-        floors.append(3 * matrix_flops(net, o.batch * o.frames) / best_rate(device))
-        for name, step in steps.items():
-            times[name].append(seconds(step, device))
-    floor, ours = statistics.median(floors), statistics.median(times["sequence program"])
-    print(f"{device}, torch {torch.__version__}, {torch.get_num_threads()} threads, {vars(o)}")
-    print(f"{'':20} {'over ours':>10} {'over floor':>11} {'frames/s':>10}")
-    report = {}
-    for name, taken in times.items():
-        t = statistics.median(taken)
-        report[name] = {"over_ours": t / ours, "over_floor": t / floor, "frames_per_second": o.batch * o.frames / t}
-        print(f"{name:20} {t / ours:10.2f} {t / floor:11.2f} {o.batch * o.frames / t:10,.0f}")
-    if o.json:
-        o.json.write_text(
-            json.dumps({"device": str(device), **vars(o), "json": str(o.json), "report": report}, indent=2)
+    report: dict[str, object] = {}
+    machines: dict[bool, Machine] = {}
+    lines = []
+    for name in given.rows or GROUPS:
+        group = GROUPS[name]
+        if group.cuda and not torch.cuda.is_available():
+            lines += [f"{row.what:50} not measured: no CUDA device" for row in group.rows]
+            continue
+        if group.cuda not in machines:
+            device = torch.device("cuda" if group.cuda else "cpu")
+            machines[group.cuda] = Machine(Precision(given.precision if group.cuda else "float32", device))
+            print(machines[group.cuda].line(), flush=True)
+        machine = machines[group.cuda]
+        found = race(
+            Case(group.options, group.batch, group.frames, machine.precision), machine, group.ways, given.repeats
         )
+        ratios = {row: row.ratio(found) for row in group.rows}
+        lines += [line(row, value) for row, value in ratios.items() if value is not None]
+        report[name] = {"machine": machine.as_dict(), **found.as_dict(),
+                        "rows": {row.what: value for row, value in ratios.items()}}  # fmt: skip
+    print(f"{'':50} {'ratio':>8} {'must':>8} {'aim':>8}  met", *lines, sep="\n")
+    if given.json:
+        given.json.write_text(json.dumps({"repeats": given.repeats, **report}, indent=2))
+
+
+def line(row: Row, value: float) -> str:
+    sign = "≤" if row.at_most else "≥"
+    must, aim = (f"{sign} {goal:g}" for goal in (row.must, row.aim))
+    return f"{row.what:50} {value:8.2f} {must:>8} {aim:>8}  {row.verdict(value)}"
 
 
 if __name__ == "__main__":

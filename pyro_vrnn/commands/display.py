@@ -116,26 +116,31 @@ def duration(seconds: float) -> str:
 class ResultsTable:
     """Names, marks, numbers and units: one table where there is room, else one of sequences above one of units.
 
+    Other headings, and another place to be cut at, make another table of it.
+
     Args:
         rows: A name in words, then a cell for each of :attr:`HEADINGS`.
         title: Above.
         caption: Below; says what marks, interval and ± are.
     """
 
-    HEADINGS = (
+    HEADINGS: tuple[str, ...] = (
         "nats / sequence", "95 % interval", "± Monte Carlo", "nats / frame", "nats / dimension", "bits / sample"
     )  # fmt: skip
+    #: Where the second table begins.
+    SPLIT = 3
 
     def __init__(self, rows: Sequence[Sequence[str]], title: str, caption: str) -> None:
         self.rows, self.title, self.caption = rows, title, caption
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         every = range(len(self.HEADINGS))
+        last = every[-1]
         # Measured where nothing limits it. Rich would rather cut numbers than columns.
         room = console.measure(self._part(every), options=options.update(width=10_000)).maximum
-        for part in [every] if room <= options.max_width else [every[:3], every[3:]]:
+        for part in [every] if room <= options.max_width else [every[: self.SPLIT], every[self.SPLIT :]]:
             table = self._part(part)
-            table.title, table.caption = self.title if 0 in part else None, self.caption if 5 in part else None
+            table.title, table.caption = self.title if 0 in part else None, self.caption if last in part else None
             yield table
 
     def _part(self, columns: Sequence[int]) -> Table:

@@ -207,7 +207,7 @@ def _compiled(
             copies[node].kwargs = {**copies[node].kwargs, argument: places[node]}
         elif node in places:
             graph.call_function(torch.ops.aten.copy_.default, (places[node], copies[node]))
-        copies[node].target = _SHORT.get(copies[node].target, copies[node].target)  # type: ignore[arg-type]
+        copies[node].target = _SHORT.get(copies[node].target, copies[node].target)
     graph.output(tuple(copies[node] for node in results))
     function = type(GraphModule(torch.nn.Module(), graph)).forward
     return lambda *values: function(None, *values)
