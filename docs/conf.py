@@ -41,10 +41,11 @@ autodoc_type_aliases = {"Tensor": "torch.Tensor"}
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|pyro|numpy|np|pydantic|annotated_types|click|rich|mlflow|matplotlib|nn)\b.*"),
-    (r"py:.*", r"(collections|pathlib|typing|types|enum|datetime)\b.*"),
+    (r"py:.*", r"(collections|contextlib|pathlib|typing|types|enum|datetime)\b.*"),
     (r"py:class", r"Tensor|MlflowClient|list\[.*"),  # imported for type checkers alone, or cut in pieces
     (r"py:class", r"pyro_vrnn\..*\._\w+"),  # private bases
-    (r"py:class", r"pyro_vrnn\.(commands\.options\.Function|data\.sequences\.Values)"),  # type variables
+    # Type variables.
+    (r"py:class", r"pyro_vrnn\.(commands\.options\.Function|data\.sequences\.Values|training\.world\.Anything)"),
     (r"py:class", r"pyro_vrnn\.commands\.subject\.Part"),
     (r"py:attr", "HEADINGS"),  # of the table that is printed
 ]

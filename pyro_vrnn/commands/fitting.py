@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from rich.progress import Progress
 
 from pyro_vrnn.commands import closing, display
 from pyro_vrnn.commands.evaluating import Evaluation, Request, evaluate
+from pyro_vrnn.commands.ranks import joined, launches, same_data, settled, train_along
 from pyro_vrnn.commands.resuming import checkpoint_of, stored_config
 from pyro_vrnn.commands.subject import Subject, progress
+from pyro_vrnn.commands.supervising import report, supervise
 from pyro_vrnn.commands.tables import sequence_table, write_table
 from pyro_vrnn.data import Corpus, load
 from pyro_vrnn.inference.estimators import ESTIMATORS
@@ -35,6 +38,7 @@ from pyro_vrnn.training.files import write_whole
 from pyro_vrnn.training.loop import Trainer, device_named
 from pyro_vrnn.training.objective import check_objective, validated_by
 from pyro_vrnn.training.saving import save_model
+from pyro_vrnn.training.world import World
 
 
 class InterruptedRunError(Exception):
@@ -57,7 +61,7 @@ def run(
         resume: A run to go on with.
 
     Returns:
-        What ``results.json`` holds.
+        What ``results.json`` holds; nothing on ranks but the first.
 
     Raises:
         UserError: Anything a user can mend; nothing half-written is left.
@@ -70,30 +74,44 @@ def run(
         config = config.model_copy(update={"tracking": config.tracking.model_copy(update={"uri": None})})
     config = config.explicit(config.data.frame)
     check_objective(config.training, latents=config.model.prior is not None)
-    device = device_named(config.training.device)
+    config = settled(config)
+    if launches(config.training):
+        sys.exit(supervise(config.training))
+    with joined(config.training) as world:
+        out.quiet = not world.writes
+        return _fit(config, world, uri, resume, out)
+
+
+def _fit(config: Config, world: World, uri: str, resume: str | None, out: Console) -> dict[str, Any]:
+    device = world.device or device_named(config.training.device)
     out.print(
-        f"device {_device(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-        f"seed {config.training.seed}"
+        f"device {_device(device)}{f', {world.size} ranks' if world.size > 1 else ''}, {torch.get_num_threads()} "
+        f"threads, torch {torch.__version__}, seed {config.training.seed}"
     )
     corpus = _read(config, out)
+    same_data(world.gather(corpus.checksum))
     for line in corpus.lines():
         out.print(line)
-    checkpoint = None if resume is None else checkpoint_of(resume, corpus, uri)
+    checkpoint = None if resume is None else world.from_first(lambda: checkpoint_of(resume, corpus, uri))
     torch.manual_seed(config.training.seed)
     net = build(config.model, corpus.frame).to(device)
     out.print(f"{config.model.variant} ({config.model.preset}), {display.parameters_line(parameters_per_part(net))}")
+    if not world.writes:
+        train_along(config, corpus, net, world, checkpoint)
+        return {}
     tracked = _start(config, corpus, net, uri) if resume is None else TrackedRun.resume(resume, uri=uri)
     with tracked:
-        return _train_and_score(config, corpus, net, tracked, out, checkpoint)
+        report(tracked.id, tracked.name, uri)
+        return _train_and_score(config, corpus, net, tracked, out, checkpoint, world)
 
 
 def _train_and_score(
-    config: Config, corpus: Corpus, net: VRNN, tracked: TrackedRun, out: Console, checkpoint: Path | None
+    config: Config, corpus: Corpus, net: VRNN, tracked: TrackedRun, out: Console, checkpoint: Path | None, world: World
 ) -> dict[str, Any]:
     folder = tracked.folder
     bound = ESTIMATORS[validated_by(config.training.objective, net)].kind.mark
     watcher = _Watcher(tracked, bound, out)
-    trainer = Trainer(net, corpus.train, corpus.validation, config.training, folder / "checkpoint", watcher)
+    trainer = Trainer(net, corpus.train, corpus.validation, config.training, folder / "checkpoint", watcher, world)
     watcher.expect(trainer)
     if checkpoint is not None:
         trainer.resume(checkpoint)
@@ -117,6 +135,7 @@ def _train_and_score(
     started = time.monotonic()
     with watcher.shown:
         completed = trainer.fit()
+    world.close()
     done = trainer.progress
     why = "ended by Ctrl-C (once more ends at once)" if not completed else f"ended after {done.epoch} epochs"
     out.print(

@@ -6,7 +6,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .batches import Batch, LongBatch, batches, number_of_batches, scoring_batches
+from .batches import Batch, LongBatch, Share, batches, number_of_batches, scoring_batches, shares
 from .lazy import LazyFrames
 from .options import EMBEDDED, LINEAR_GAUSSIAN, DataOptions
 
@@ -26,6 +26,7 @@ __all__ = [
     "LongBatch",
     "Normaliser",
     "Sequences",
+    "Share",
     "Skipped",
     "batches",
     "flac_bits_per_sample",
@@ -33,6 +34,7 @@ __all__ = [
     "number_of_batches",
     "read",
     "scoring_batches",
+    "shares",
 ]
 
 # Loaded on first use: they bring NumPy and libsndfile, which `--help` and the options do not need.

@@ -69,21 +69,56 @@ def batches(sequences: Sequences, batch_size: int, *, shuffle: int | None = None
     return (collate(sequences, chosen, draw=draw) for chosen in plan(sequences.lengths, batch_size, shuffle=shuffle))
 
 
-def scoring_batches(sequences: Sequences, rows: int, longest: int = 4096) -> Iterator[Batch | LongBatch]:
+class Share(NamedTuple):
+    """One process's rows of a batch.
+
+    Attributes:
+        batch: The rows; one of padding alone for a process that none are left for.
+        frames: Frames of the whole batch, over all processes.
+    """
+
+    batch: Batch
+    frames: int
+
+
+def shares(
+    sequences: Sequences, batch_size: int, *, shuffle: int, rank: int = 0, size: int = 1, skip: int = 0
+) -> Iterator[Share]:
+    """The rows of each batch of `batches` that one of several processes takes: of similar lengths, none twice.
+
+    Args:
+        sequences: What is batched.
+        batch_size: Sequences a batch, over all processes.
+        shuffle: As for `batches`.
+        rank: Which process.
+        size: How many there are.
+        skip: Batches to leave out at the beginning.
+    """
+    for chosen in plan(sequences.lengths, batch_size, shuffle=shuffle)[skip:]:
+        rows = chosen[rank::size]
+        batch = collate(sequences, rows, draw=1 + shuffle % DRAWS) if len(rows) else _padding(sequences.frame)
+        yield Share(batch, int(sequences.lengths[chosen].sum()))
+
+
+def scoring_batches(
+    sequences: Sequences, rows: int, longest: int = 4096, among: np.ndarray | None = None
+) -> Iterator[Batch | LongBatch]:
     """Every sequence exactly once, sorted by length, the long ones alone and read in pieces. A dither's draw is 0.
 
     Args:
         sequences: What is scored.
         rows: Sequences a batch; the last one before the long ones may have fewer.
         longest: Frames; a longer sequence is a `LongBatch` of its own, whose `x` is `LazyFrames`.
+        among: Positions of the sequences that are wanted; None for all.
     """
     import numpy as np
     import torch
 
-    short = np.flatnonzero(sequences.lengths <= longest)
+    wanted = np.arange(len(sequences)) if among is None else among
+    short = wanted[sequences.lengths[wanted] <= longest]
     for chosen in plan(sequences.lengths[short], rows):
         yield collate(sequences, short[chosen])
-    long = np.flatnonzero(sequences.lengths > longest)
+    long = wanted[sequences.lengths[wanted] > longest]
     for index in long[np.argsort(sequences.lengths[long], kind="stable")].tolist():
         x = LazyFrames(sequences, index)
         yield LongBatch(x, torch.ones(x.shape[:2], dtype=torch.bool), torch.tensor([index]))
@@ -120,3 +155,9 @@ def collate(sequences: Sequences, indices: np.ndarray, *, draw: int = 0) -> Batc
         x[row, : lengths[row]] = sequences.read(int(index), draw=draw)
     mask = np.arange(x.shape[1]) < lengths[:, None]
     return Batch(torch.from_numpy(x), torch.from_numpy(mask), torch.from_numpy(np.array(indices, dtype=np.int64)))
+
+
+def _padding(frame: int) -> Batch:
+    import torch
+
+    return Batch(torch.zeros(1, 1, frame), torch.zeros(1, 1, dtype=torch.bool), torch.zeros(0, dtype=torch.int64))

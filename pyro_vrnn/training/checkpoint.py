@@ -1,6 +1,8 @@
 """A checkpoint: everything that training goes on from, in one file that nothing is unpickled from."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from pyro_vrnn.errors import TrackingError
 from pyro_vrnn.training.files import write_whole
+from pyro_vrnn.training.world import World
 
 FILE = "checkpoint.safetensors"
 
@@ -35,9 +38,14 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path, net: nn.Module, optimiser: torch.optim.Adam, best: dict[str, Tensor] | None, progress: Progress
+    folder: Path,
+    net: nn.Module,
+    optimiser: torch.optim.Adam,
+    best: dict[str, Tensor] | None,
+    progress: Progress,
+    world: World,
 ) -> None:
-    """Writes the checkpoint, whole or not at all.
+    """Writes the checkpoint, whole or not at all. Rank 0 does, with the random states of all.
 
     Args:
         folder: Where; made if it does not exist.
@@ -45,29 +53,36 @@ def save_checkpoint(
         optimiser: Its moments.
         best: The best parameters so far.
         progress: Where training stands; its random states are those of this moment.
+        world: Who trains.
     """
+    device = next(net.parameters()).device
+    random_states = world.gather(_random_states(device))
+    if not world.writes:
+        return
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in (best or {}).items()}
     for name, parameter in net.named_parameters():
         tensors |= {f"adam.{key}.{name}": value for key, value in optimiser.state.get(parameter, {}).items()}
-    tensors["random.cpu"] = torch.get_rng_state()
-    device = next(net.parameters()).device
-    if device.type == "cuda":
-        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
+    for rank, states in enumerate(random_states):
+        tensors |= {_random(kind, rank): state for kind, state in states.items()}
     folder.mkdir(parents=True, exist_ok=True)
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     write_whole(folder / FILE, save(contiguous, {"progress": json.dumps(asdict(progress))}))
 
 
 def load_checkpoint(
-    folder: Path, net: nn.Module, optimiser: torch.optim.Adam
+    folder: Path, net: nn.Module, optimiser: torch.optim.Adam, world: World, seed: int
 ) -> tuple[dict[str, Tensor] | None, Progress]:
-    """Restores parameters, moments and random states in place.
+    """Restores parameters, moments and random states in place. Rank 0 reads the file for all.
+
+    A rank that the checkpoint holds no random state of, because there were fewer, begins with one of its own.
 
     Args:
         folder: As given to :func:`save_checkpoint`.
         net: A network of the same configuration.
         optimiser: Its optimiser.
+        world: Who trains.
+        seed: Of the run.
 
     Returns:
         The best parameters so far, and where training stands.
@@ -76,16 +91,9 @@ def load_checkpoint(
         TrackingError: If the file is missing, damaged or of another model.
     """
     path = folder / FILE
-    try:
-        with safe_open(path, framework="pt") as file:
-            progress = Progress(**json.loads(file.metadata()["progress"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    tensors, progress = world.tensors_from_first(lambda: _read(path))
+    with _of_this_model(path):
         net.load_state_dict(_under("net.", tensors))
-    except FileNotFoundError:
-        raise TrackingError(f"{path}: no checkpoint there; this run cannot be resumed, start a new one") from None
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrackingError(f"{path}: damaged or of another model ({first}); start a new run") from None
     for name, parameter in net.named_parameters():
         moments = {key: tensors.get(f"adam.{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
         if any(value is None for value in moments.values()):
@@ -94,11 +102,44 @@ def load_checkpoint(
         optimiser.state[parameter] = {
             key: value.to(parameter.device) for key, value in moments.items() if value is not None
         }
-    torch.set_rng_state(tensors["random.cpu"])
     device = next(net.parameters()).device
-    if "random.cuda" in tensors and device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["random.cuda"], device)
+    states = {kind: tensors.get(_random(kind, world.rank)) for kind in _random_states(device)}
+    if any(state is None for state in states.values()):
+        torch.manual_seed(world.seed(seed, progress.step))
+    if (state := states["cpu"]) is not None:
+        torch.set_rng_state(state)
+    if (state := states.get("cuda")) is not None:
+        torch.cuda.set_rng_state(state, device)
     return _under("best.", tensors) or None, progress
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
+    try:
+        with _of_this_model(path), safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            return {name: file.get_tensor(name) for name in file.keys()}, progress  # noqa: SIM118 (not a dict)
+    except FileNotFoundError:
+        raise TrackingError(f"{path}: no checkpoint there; this run cannot be resumed, start a new one") from None
+
+
+@contextmanager
+def _of_this_model(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TrackingError(f"{path}: damaged or of another model ({first}); start a new run") from None
+
+
+def _random_states(device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    return states | {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else states
+
+
+def _random(kind: str, rank: int) -> str:
+    return f"random.{kind}.{rank}" if rank else f"random.{kind}"
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

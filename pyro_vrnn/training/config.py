@@ -21,7 +21,7 @@ class TrainingOptions(BaseModel):
 
     epochs: int | None = Field(None, gt=0, description="passes over the training data")
     max_steps: int | None = Field(None, gt=0, description="optimiser steps at most")
-    batch_size: int | None = Field(None, gt=0, description="sequences in a step")
+    batch_size: int | None = Field(None, gt=0, description="sequences in a step, over all devices")
     learning_rate: float | None = Field(None, gt=0, description="Adam's learning rate")
     decay: Literal["none", "cosine"] | None = Field(
         None, description="the learning rate over all steps: constant, or falling to 0 along half a cosine"
@@ -30,6 +30,8 @@ class TrainingOptions(BaseModel):
     patience: int = Field(20, gt=0, description="epochs without a better validation bound before stopping")
     seed: int = Field(0, ge=0, lt=2**63, description="the one seed that all randomness flows from")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    devices: int = Field(1, gt=0, description="devices of each machine, a process each; batch_size is that of all")
+    nodes: int = Field(1, gt=0, description="machines")
     program: Literal["sequence", "markov"] = Field("sequence", description="Pyro program that is trained")
     elbo: Literal["mean-field", "trace"] = Field("mean-field", description="KL analytic where it exists, or sampled")
     objective: Literal["elbo", "iwae", "fivo"] = Field("elbo", description="the bound that is maximised")

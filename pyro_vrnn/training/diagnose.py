@@ -1,12 +1,15 @@
 """Where a step went wrong: replays it and names the part and the time step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
 from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import follow
+
+#: What is said where the replay shows nothing wrong.
+NOTHING = "the step as a whole: replayed, every part and every gradient is finite"
 
 
 def culprit(net: VRNN, x: Tensor, mask: Tensor, particles: int = 1) -> str:
@@ -51,10 +54,22 @@ def culprit(net: VRNN, x: Tensor, mask: Tensor, particles: int = 1) -> str:
     (-rollout.log_weights(z).sum()).backward()
     wrong = [name for name, p in net.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
     if not wrong:
-        return "the step as a whole: replayed, every part and every gradient is finite"
+        return NOTHING
     steps = [] if states.grad is None else _bad_steps(_largest(states.grad))
     where = f" at time step {steps[-1]}" if steps else ""
     return f"the gradient of {wrong[0].split('.')[0]} ({wrong[0]}){where}"
+
+
+def blamed(phrases: Sequence[str]) -> str:
+    """Of what :func:`culprit` says on every rank, the first that names something; with its rank if there are several.
+
+    Args:
+        phrases: By rank.
+    """
+    if len(phrases) == 1:
+        return phrases[0]
+    named = ((phrase, rank) for rank, phrase in enumerate(phrases) if phrase != NOTHING)
+    return next((f"{phrase} of rank {rank}'s rows" for phrase, rank in named), NOTHING)
 
 
 def _largest(value: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -10,17 +11,18 @@ import pyro
 import torch
 from torch import Tensor
 
-from pyro_vrnn.data import Batch, Sequences, batches, number_of_batches, scoring_batches
+from pyro_vrnn.data import Sequences, Share, number_of_batches, shares
 from pyro_vrnn.errors import ConfigurationError, UserError
-from pyro_vrnn.inference.estimators import estimate
 from pyro_vrnn.inference.noise import own_noise
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from pyro_vrnn.training.config import TrainingOptions
-from pyro_vrnn.training.diagnose import culprit
+from pyro_vrnn.training.diagnose import blamed, culprit
 from pyro_vrnn.training.interruption import Interruption
 from pyro_vrnn.training.objective import build_objective, validated_by
+from pyro_vrnn.training.validation import validate
+from pyro_vrnn.training.world import World
 
 #: Seconds of metrics without a checkpoint after which one is due in the middle of an epoch.
 CHECKPOINT_SECONDS = 60.0
@@ -74,6 +76,7 @@ class Trainer:
         options: Explicit options.
         folder: Where checkpoints go.
         watcher: Who is told.
+        world: The processes that train together; None for this one alone.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Trainer:
         options: TrainingOptions,
         folder: Path,
         watcher: Watcher,
+        world: World | None = None,
     ) -> None:
         assert options.batch_size, "options must be explicit"
         assert options.learning_rate, "options must be explicit"
@@ -93,7 +97,9 @@ class Trainer:
         self.train, self.validation = train, validation
         self.batch_size, self.epochs, self.clip = options.batch_size, options.epochs, options.clip
         self.device = next(net.parameters()).device
-        self.objective = build_objective(net, options)
+        self.world = World() if world is None else world
+        self.objective = build_objective(net, options, self.world)
+        self._loss = self.world.wrap(self.objective)
         self.optimiser = torch.optim.Adam(net.parameters(), lr=options.learning_rate, fused=True)
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
@@ -119,7 +125,9 @@ class Trainer:
         Raises:
             TrackingError: If it is missing, damaged or of another model.
         """
-        self.best, self.progress = load_checkpoint(folder or self.folder, self.net, self.optimiser)
+        self.best, self.progress = load_checkpoint(
+            folder or self.folder, self.net, self.optimiser, self.world, self.options.seed
+        )
 
     def fit(self) -> bool:
         """Trains until the epochs, the steps or the patience are used up, then takes the best state.
@@ -132,37 +140,42 @@ class Trainer:
         """
         self._checkpointed_at = time.monotonic()
         if self.progress.step == 0:
-            torch.manual_seed(self.options.seed)  # also of every CUDA device; a resumed run has its state back
-        with Interruption() as interruption, pyro.validation_enabled(False):
+            torch.manual_seed(
+                self.world.seed(self.options.seed)
+            )  # also of every CUDA device; a resumed run has its state back
+        stop = False
+        with Interruption() as interruption, pyro.validation_enabled(False), self.world.contact():
             while not self._over():
-                for batch in self._rest_of_epoch():
-                    self._step(batch)
-                    if interruption.asked or self._out_of_steps():
+                for share in self._rest_of_epoch():
+                    self._step(share)
+                    # Ranks end together: a clock and a key that only one of them sees are everybody's.
+                    late = time.monotonic() - self._checkpointed_at > CHECKPOINT_SECONDS
+                    stop, late = self.world.any(interruption.asked, late)
+                    if stop or self._out_of_steps():
                         break
-                    if time.monotonic() - self._checkpointed_at > CHECKPOINT_SECONDS:
+                    if late:
                         self._save()
-                if interruption.asked:
+                if stop:
                     break
                 self._end_epoch()
-            if interruption.asked and self.best is None:
+            (stop,) = self.world.any(interruption.asked)
+            if stop and self.best is None:
                 self._validate()
-        self._save()
+            self._save()
         assert self.best is not None
         self.net.load_state_dict(self.best)
-        return not interruption.asked
+        return not stop
 
     def seconds_per_epoch(self, probes: int = 4) -> float:
         """How long an epoch will take, from the fastest of a few batches whose gradients are thrown away."""
         rates = []
         with own_noise(self.device), pyro.validation_enabled(False):
-            for i, batch in enumerate(batches(self.train, self.batch_size, shuffle=self.options.seed)):
-                if i > probes:
-                    break
+            for batch, frames in islice(self._shares(self.options.seed), probes + 1):
                 start = time.perf_counter()
                 x, mask = batch.x.to(self.device), batch.mask.to(self.device)
                 self.objective(x, mask).backward()
                 next(self.net.parameters()).detach().sum().item()  # waits for the device
-                rates.append((time.perf_counter() - start) / int(mask.sum()))
+                rates.append((time.perf_counter() - start) / frames)
         self.net.zero_grad()
         frames = int(self.train.lengths.sum()) + int(self.validation.lengths.sum()) // 3
         return frames * min(rates[1:] or rates)  # the first is warming up
@@ -175,25 +188,27 @@ class Trainer:
     def _out_of_steps(self) -> bool:
         return self.options.max_steps is not None and self.progress.step >= self.options.max_steps
 
-    def _rest_of_epoch(self) -> Iterator[Batch]:
+    def _rest_of_epoch(self) -> Iterator[Share]:
         """The batches of this epoch that are not done: their order depends on seed and epoch alone."""
-        shuffle = self.options.seed * 1_000_003 + self.progress.epoch
-        for i, batch in enumerate(batches(self.train, self.batch_size, shuffle=shuffle)):
-            if i >= self.progress.batch:
-                yield batch
+        return self._shares(self.options.seed * 1_000_003 + self.progress.epoch, skip=self.progress.batch)
 
-    def _step(self, batch: Batch) -> None:
+    def _shares(self, shuffle: int, skip: int = 0) -> Iterator[Share]:
+        rank, size = self.world.rank, self.world.size
+        return shares(self.train, self.batch_size, shuffle=shuffle, rank=rank, size=size, skip=skip)
+
+    def _step(self, share: Share) -> None:
         start, random_state = time.perf_counter(), _random_state(self.device)
+        batch, frames = share
         x, mask = batch.x.to(self.device), batch.mask.to(self.device)
-        frames = int(batch.mask.sum())
         self.optimiser.zero_grad()
         self.objective.at(self.progress.step)
         # Adam and the clip see nats per frame, so that both mean the same for short and long batches.
-        loss = self.objective(x, mask) / frames
+        loss = self._loss(x, mask) / frames
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
         parts = {f"train/{name}": part / frames for name, part in self.objective.parts.items()}
-        value, length, *values = torch.stack([loss.detach(), norm, *parts.values()]).tolist()
+        sums = self.world.sum(torch.stack([loss.detach(), *parts.values()]))
+        length, value, *values = torch.cat([norm.unsqueeze(0), sums]).tolist()
         if not (math.isfinite(value) and math.isfinite(length)):
             self._stop_at(x, mask, random_state, "gradient" if math.isfinite(value) else "loss")
         for group in self.optimiser.param_groups:
@@ -215,12 +230,14 @@ class Trainer:
         return (self.options.learning_rate or 0.0) * share
 
     def _validate(self) -> None:
-        validation = estimate(
+        validation = validate(
             self.net,
-            scoring_batches(self.validation, self.batch_size),
+            self.validation,
             validated_by(self.options.objective, self.net),
+            rows=self.batch_size,
             particles=self.objective.particles,
             scale=Scale(self.train.frame),
+            world=self.world,
         )
         # A best that is NaN is none: nothing compares as larger.
         improved = validation.per_sequence > self.progress.best or math.isnan(self.progress.best)
@@ -237,7 +254,7 @@ class Trainer:
         self._save()
 
     def _save(self) -> None:
-        save_checkpoint(self.folder, self.net, self.optimiser, self.best, self.progress)
+        save_checkpoint(self.folder, self.net, self.optimiser, self.best, self.progress, self.world)
         self._checkpointed_at = time.monotonic()
         self.watcher.checkpointed(self.progress)
 
@@ -246,7 +263,7 @@ class Trainer:
         self.optimiser.zero_grad()
         with own_noise(self.device):
             _set_random_state(self.device, random_state)
-            where = culprit(self.net, x, mask, self.objective.particles)
+            where = blamed(self.world.gather(culprit(self.net, x, mask, self.objective.particles)))
         self.optimiser.zero_grad()
         _set_random_state(self.device, random_state)
         self._save()

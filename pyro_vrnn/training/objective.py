@@ -16,6 +16,7 @@ from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import Rollout, follow
 from pyro_vrnn.training.config import PARTICLES, TrainingOptions
+from pyro_vrnn.training.world import World
 
 PROGRAMS = {"sequence": sequence, "markov": markov}
 
@@ -179,19 +180,21 @@ class Weighted(Objective):
         \sum_t \log p(x_t \mid z_{\le t}, x_{<t}) - \beta \sum_j n \max(\lambda, \overline{\mathrm{KL}}_j)
 
     with beta rising from 0 to 1 (annealing), free bits lambda (Kingma et al. 2016, App. C.8), and the mean over the n
-    valid frames of the batch of latent dimension j's divergence. Padding never enters the mean.
+    valid frames of the batch, over all ranks, of latent dimension j's divergence. Padding never enters the mean.
 
     Args:
         net: A model with latents.
         annealing: Optimiser steps until beta is 1.
         free_bits: lambda, in nats a latent dimension and frame; 0 leaves the divergence as it is.
+        world: Whose ranks share a batch.
     """
 
     kind = Kind.OBJECTIVE
 
-    def __init__(self, net: VRNN, annealing: int = 0, free_bits: float = 0.0) -> None:
+    def __init__(self, net: VRNN, annealing: int = 0, free_bits: float = 0.0, world: World | None = None) -> None:
         super().__init__()
         self.net, self.annealing, self.free_bits = net, annealing, free_bits
+        self.world = World() if world is None else world
         self.beta = 1.0
 
     def at(self, step: int) -> None:
@@ -221,8 +224,11 @@ class Weighted(Objective):
             raise ConfigurationError(
                 f"training.free_bits: {error} is not known; use a guide and a prior that are diagonal Gaussians"
             ) from None
-        frames = mask.sum()
-        return frames * (by_dimension.sum((0, 1)) / frames).clamp(min=self.free_bits).sum()
+        own = by_dimension.sum((0, 1))
+        # Whether a dimension lies above the floor is decided by the whole batch; each rank then adds its part of it.
+        frames, *whole = self.world.sum(torch.cat([mask.sum().to(own).unsqueeze(0), own]))
+        floor = self.free_bits * frames
+        return torch.where(torch.stack(whole) >= floor, own, floor / self.world.size).sum()
 
 
 def check_objective(options: TrainingOptions, *, latents: bool) -> None:
@@ -248,8 +254,13 @@ def check_objective(options: TrainingOptions, *, latents: bool) -> None:
         raise ConfigurationError(f"{what}: has no divergence to weight; leave out training.kl_annealing and free_bits")
 
 
-def build_objective(net: VRNN, options: TrainingOptions) -> Objective:
+def build_objective(net: VRNN, options: TrainingOptions, world: World | None = None) -> Objective:
     """The objective that the options name.
+
+    Args:
+        net: The parts.
+        options: Explicit options.
+        world: Whose ranks share a batch; None for a process by itself.
 
     Raises:
         ConfigurationError: If a combination has no meaning.
@@ -257,7 +268,7 @@ def build_objective(net: VRNN, options: TrainingOptions) -> Objective:
     check_objective(options, latents=net.has_latents)
     if options.objective == "elbo":
         if options.kl_annealing or options.free_bits:
-            return Weighted(net, options.kl_annealing, options.free_bits)
+            return Weighted(net, options.kl_annealing, options.free_bits, world)
         return Elbo(net, options.program, options.elbo)
     return {"iwae": Iwae, "fivo": Fivo}[options.objective](net, options.particles or PARTICLES[options.objective])
 

@@ -227,10 +227,10 @@ def test_a_run_that_goes_wrong_names_the_step_and_is_failed(command, tmp_path, m
 
     before = loop.Trainer._step
 
-    def spoil(self, batch):
+    def spoil(self, share):
         if self.progress.step == 1:
-            batch.x[0, 1] = float("nan")
-        before(self, batch)
+            share.batch.x[0, 1] = float("nan")
+        before(self, share)
 
     monkeypatch.setattr(loop.Trainer, "_step", spoil)
     ended = _fit(command, record(tmp_path / "tones"), name="spoilt")

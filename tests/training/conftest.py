@@ -14,6 +14,7 @@ from pyro_vrnn.model.variants import VARIANTS, compose
 from pyro_vrnn.training.checkpoint import Progress
 from pyro_vrnn.training.config import TrainingOptions
 from pyro_vrnn.training.loop import Trainer
+from pyro_vrnn.training.world import World
 
 FRAME = 5
 
@@ -53,7 +54,7 @@ class Recorder:
 
     def step(self, progress: Progress, metrics: dict[str, float], frames: int) -> None:
         self.steps.append(metrics)
-        if progress.step == self.at:
+        if progress.step == self.at and self.do is not None:
             self.do()
 
     def epoch(self, progress: Progress, validation: Estimate, improved: bool) -> None:
@@ -63,11 +64,17 @@ class Recorder:
         self.checkpoints.append(progress.step)
 
 
-def trainer(folder: Path, net: VRNN | None = None, watcher: Recorder | None = None, **options) -> Trainer:
+def trainer(
+    folder: Path,
+    net: VRNN | None = None,
+    watcher: Recorder | None = None,
+    world: World | None = None,
+    **options,
+) -> Trainer:
     chosen = TrainingOptions(**{"epochs": 3, "batch_size": 4, "learning_rate": 1e-2, "clip": 5.0, **options})
     net = network() if net is None else net
     torch.manual_seed(chosen.seed)
-    return Trainer(net, sequences(18, 1), sequences(6, 2), chosen, folder, watcher or Recorder())
+    return Trainer(net, sequences(18, 1), sequences(6, 2), chosen, folder, watcher or Recorder(), world)
 
 
 def weights(net: VRNN) -> list[torch.Tensor]:
