@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Hashable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -19,6 +20,9 @@ from .running import Tensors
 PATIENCE = 3
 #: Steps below which a recording does not pay.
 SHORTEST = 4
+
+# A plan's operations are those below autograd already; asking again costs 5 % of them.
+_below_autograd: Any = getattr(torch._C, "_AutoDispatchBelowAutograd", nullcontext)
 
 
 class Scanned(NamedTuple):
@@ -133,7 +137,7 @@ class _Planned(torch.autograd.Function):
         width, inner = plan.width, plan.width + len(plan.rows)
         first, rows, outside = tensors[:width], tensors[width:inner], tensors[inner:]
         ctx.save_for_backward(*outside)
-        with torch.autocast(first[0].device.type, enabled=False):  # what it would cast was recorded as cast
+        with torch.autocast(first[0].device.type, enabled=False), _below_autograd():  # casts were recorded
             ran = running.forward(plan, first, [row.movedim(-2, 0) for row in rows], outside)
         ctx.plan, ctx.ran = plan, ran
         in_time = [a.movedim(0, -2) for a in (*ran.before, *(ran.kept[i] for i in plan.made))]
@@ -145,7 +149,8 @@ class _Planned(torch.autograd.Function):
         """Gradients of the first carry, the rows and the outside tensors."""
         plan, width = ctx.plan, ctx.plan.width
         before, made = ([None if g is None else g.movedim(-2, 0) for g in group] for group in _split(given, width))
-        found = running.backward(plan, ctx.ran, ctx.saved_tensors, given[:width], before, made)
+        with _below_autograd():
+            found = running.backward(plan, ctx.ran, ctx.saved_tensors, given[:width], before, made)
         rows = [None if g is None else g.movedim(0, -2) for g in found.rows]
         return (None, *found.first, *rows, *found.outside)
 
