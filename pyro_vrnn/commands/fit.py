@@ -31,6 +31,12 @@ COUNT = click.IntRange(min=1)
 @option("--learning-rate", "training.learning_rate", "Adam's learning rate.", type=float)
 @option("--seed", "training.seed", "The one seed of the run; default 0.", type=click.IntRange(min=0))
 @option("--device", "training.device", "auto (default), cpu, cuda or cuda:N.")
+@option(
+    "--precision",
+    "training.precision",
+    "Matrix products: float32 (default), tf32, bf16.",
+    type=click.Choice(["float32", "tf32", "bf16"]),
+)
 @option("--program", "training.program", "Pyro program to train.", type=click.Choice(["sequence", "markov"]))
 @option("--elbo", "training.elbo", "KL analytic or sampled.", type=click.Choice(["mean-field", "trace"]))
 @option("--objective", "training.objective", "Bound that is maximised.", type=click.Choice(["elbo", "iwae", "fivo"]))

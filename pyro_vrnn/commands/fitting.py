@@ -31,8 +31,9 @@ from pyro_vrnn.tracking import (
 )
 from pyro_vrnn.training.checkpoint import Progress as Standing
 from pyro_vrnn.training.config import Config, read
+from pyro_vrnn.training.device import Precision, device_named
 from pyro_vrnn.training.files import write_whole
-from pyro_vrnn.training.loop import Trainer, device_named
+from pyro_vrnn.training.loop import Trainer
 from pyro_vrnn.training.objective import check_objective, validated_by
 from pyro_vrnn.training.saving import save_model
 
@@ -71,9 +72,10 @@ def run(
     config = config.explicit(config.data.frame)
     check_objective(config.training, latents=config.model.prior is not None)
     device = device_named(config.training.device)
+    precision = Precision(config.training.precision, device).name
     out.print(
         f"device {_device(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-        f"seed {config.training.seed}"
+        f"seed {config.training.seed}" + ("" if precision == "float32" else f", precision {precision}")
     )
     corpus = _read(config, out)
     for line in corpus.lines():

@@ -11,7 +11,14 @@ from pyro_vrnn.training.checkpoint import FILE
 from pyro_vrnn.training.config import Config, read
 
 #: What a resumed run may be given anew: how long and where it trains, not what it is.
-RESUMABLE = {"training.epochs", "training.max_steps", "training.patience", "training.device", "tracking.uri"}
+RESUMABLE = {
+    "training.epochs",
+    "training.max_steps",
+    "training.patience",
+    "training.device",
+    "training.precision",
+    "tracking.uri",
+}
 
 
 def stored_config(

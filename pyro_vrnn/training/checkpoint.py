@@ -15,7 +15,7 @@ from pyro_vrnn.training.files import write_whole
 FILE = "checkpoint.safetensors"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Progress:
     """Where training stands.
 

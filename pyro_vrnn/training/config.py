@@ -30,6 +30,9 @@ class TrainingOptions(BaseModel):
     patience: int = Field(20, gt=0, description="epochs without a better validation bound before stopping")
     seed: int = Field(0, ge=0, lt=2**63, description="the one seed that all randomness flows from")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["float32", "tf32", "bf16"] = Field(
+        "float32", description="of matrix products in training: float32, on CUDA tf32, or bf16; scores are float32"
+    )
     program: Literal["sequence", "markov"] = Field("sequence", description="Pyro program that is trained")
     elbo: Literal["mean-field", "trace"] = Field("mean-field", description="KL analytic where it exists, or sampled")
     objective: Literal["elbo", "iwae", "fivo"] = Field("elbo", description="the bound that is maximised")
