@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from pyro_vrnn.benchmark.measure import Machine, Measurement, race
-from pyro_vrnn.benchmark.precision import Precision
 from pyro_vrnn.benchmark.steps import Case
 from pyro_vrnn.model.variants import ModelOptions
+from pyro_vrnn.training.device import Precision
 
 
 @dataclass(frozen=True)

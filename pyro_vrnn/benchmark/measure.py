@@ -10,12 +10,12 @@ import torch
 from pyro_vrnn.benchmark.floor import gemm_operations
 from pyro_vrnn.benchmark.machine import GemmRate, cache_bandwidth, l2_bytes, memory_bandwidth
 from pyro_vrnn.benchmark.memory import bytes_per_step
-from pyro_vrnn.benchmark.precision import Precision
 from pyro_vrnn.benchmark.shares import shares
 from pyro_vrnn.benchmark.steps import Case
 from pyro_vrnn.benchmark.timing import interleaved
 from pyro_vrnn.benchmark.traffic import loop_weights, traffic_seconds
 from pyro_vrnn.model.variants import ModelOptions
+from pyro_vrnn.training.device import Precision
 from pyro_vrnn.training.objective import Elbo
 
 

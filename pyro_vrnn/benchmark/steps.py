@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from pyro_vrnn.benchmark.peers import plain_peer
-from pyro_vrnn.benchmark.precision import Precision
 from pyro_vrnn.benchmark.timing import Way
 from pyro_vrnn.data.batches import Batch, collate
 from pyro_vrnn.data.sequences import Normaliser, Sequences
@@ -16,6 +15,7 @@ from pyro_vrnn.model.draws import infer, read
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import follow
 from pyro_vrnn.model.variants import ModelOptions, build
+from pyro_vrnn.training.device import Precision
 from pyro_vrnn.training.objective import Elbo
 
 #: Samples a frame, as the presets have them.

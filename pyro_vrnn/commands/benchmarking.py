@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from pyro_vrnn.benchmark.measure import Machine, Measurement, measure
-from pyro_vrnn.benchmark.precision import Name, Precision
 from pyro_vrnn.benchmark.shares import PARTS
 from pyro_vrnn.benchmark.steps import FRAME
 from pyro_vrnn.benchmark.timing import WARM_UP
@@ -14,8 +13,8 @@ from pyro_vrnn.commands import display
 from pyro_vrnn.commands.subject import Told, check_file, progress
 from pyro_vrnn.model.variants import ModelOptions, resolve
 from pyro_vrnn.training.config import SCHEDULES
+from pyro_vrnn.training.device import Precision, Products, device_named
 from pyro_vrnn.training.files import write_whole
-from pyro_vrnn.training.loop import device_named
 
 #: The paper's five, and its relatives.
 VARIANTS = ("rnn-gauss", "rnn-gmm", "vrnn-i", "vrnn-gauss", "vrnn-gmm", "storn", "srnn")
@@ -28,7 +27,7 @@ def run(
     batch: int | None,
     frames: int,
     device: str,
-    precision: Name,
+    precision: Products,
     repeats: int,
     peers: bool,
     file: Path | None,

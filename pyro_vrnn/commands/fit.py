@@ -33,6 +33,12 @@ COUNT = click.IntRange(min=1)
 @option("--device", "training.device", "auto (default), cpu, cuda or cuda:N.")
 @option("--devices", "training.devices", "Devices of each machine, a process each; default 1.", type=COUNT)
 @option("--nodes", "training.nodes", "Machines; default 1.", type=COUNT)
+@option(
+    "--precision",
+    "training.precision",
+    "Matrix products: float32 (default), tf32, bf16.",
+    type=click.Choice(["float32", "tf32", "bf16"]),
+)
 @option("--program", "training.program", "Pyro program to train.", type=click.Choice(["sequence", "markov"]))
 @option("--elbo", "training.elbo", "KL analytic or sampled.", type=click.Choice(["mean-field", "trace"]))
 @option("--objective", "training.objective", "Bound that is maximised.", type=click.Choice(["elbo", "iwae", "fivo"]))

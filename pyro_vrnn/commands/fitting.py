@@ -34,8 +34,9 @@ from pyro_vrnn.tracking import (
 )
 from pyro_vrnn.training.checkpoint import Progress as Standing
 from pyro_vrnn.training.config import Config, read
+from pyro_vrnn.training.device import Precision, device_named
 from pyro_vrnn.training.files import write_whole
-from pyro_vrnn.training.loop import Trainer, device_named
+from pyro_vrnn.training.loop import Trainer
 from pyro_vrnn.training.objective import check_objective, validated_by
 from pyro_vrnn.training.saving import save_model
 from pyro_vrnn.training.world import World
@@ -84,9 +85,11 @@ def run(
 
 def _fit(config: Config, world: World, uri: str, resume: str | None, out: Console) -> dict[str, Any]:
     device = world.device or device_named(config.training.device)
+    precision = Precision(config.training.precision, device).name
     out.print(
         f"device {_device(device)}{f', {world.size} ranks' if world.size > 1 else ''}, {torch.get_num_threads()} "
         f"threads, torch {torch.__version__}, seed {config.training.seed}"
+        + ("" if precision == "float32" else f", precision {precision}")
     )
     corpus = _read(config, out)
     same_data(world.gather(corpus.checksum))

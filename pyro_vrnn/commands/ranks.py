@@ -15,7 +15,8 @@ from pyro_vrnn.inference.results import Estimate
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.training.checkpoint import Progress
 from pyro_vrnn.training.config import Config, TrainingOptions
-from pyro_vrnn.training.loop import Trainer, device_named
+from pyro_vrnn.training.device import device_named
+from pyro_vrnn.training.loop import Trainer
 from pyro_vrnn.training.world import World
 
 #: What torchrun sets for every process that it starts; our own supervisor sets the same.

@@ -20,7 +20,7 @@ from pyro_vrnn.inference.pieces import LONGEST, STEPS
 from pyro_vrnn.inference.results import Scale
 from pyro_vrnn.loading import find_model
 from pyro_vrnn.training import config
-from pyro_vrnn.training.loop import device_named
+from pyro_vrnn.training.device import device_named
 from pyro_vrnn.training.saving import TrainedModel, load_model
 
 #: Frames of the short sequences that wait for each other to be put in order.

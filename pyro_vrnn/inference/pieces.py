@@ -70,8 +70,8 @@ class Pieces:
         self.like = next(net.parameters())
         # Gradients go through all steps at once: nothing is saved by cutting, and what is spilled has none.
         self.steps = [range(mask.shape[-1])] if torch.is_grad_enabled() else spans(mask.shape[-1])
-        alone = len(mask) == 1 and bool(mask.all())
-        assert len(self.steps) == 1 or alone, "a long sequence comes alone, without padding"
+        alone = len(self.steps) == 1 or (len(mask) == 1 and bool(mask.all()))
+        assert alone, "a long sequence comes alone, without padding"
         self._spilled: np.ndarray[Any, Any] | None = None
         if self.guide is not None and self.guide.reads_future and len(self.steps) > 1:
             self._spilled = self._prepared_backwards(self.guide)

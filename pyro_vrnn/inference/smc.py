@@ -103,11 +103,11 @@ def smc_by_step(
             log_W = total - increment
             ess = (-(2 * log_W.detach()).logsumexp(0)).exp()
             resampled = valid & (ess < threshold * K)
-            if resampled.any():
-                ancestors = torch.where(resampled, systematic(log_W.detach().exp(), u_t), own)
-                memory = tuple(_chosen(private, ancestors) for private in state.memory)
-                state = State(_chosen(state.h, ancestors), _chosen(state.z, ancestors), memory)
-                log_W = torch.where(resampled, -math.log(K), log_W)
+            # Whether there is any is not asked: the answer would be waited for at every step.
+            ancestors = torch.where(resampled, systematic(log_W.detach().exp(), u_t), own)
+            memory = tuple(_chosen(private, ancestors) for private in state.memory)
+            state = State(_chosen(state.h, ancestors), _chosen(state.z, ancestors), memory)
+            log_W = log_W.masked_fill(resampled, -math.log(K))
             traces.append((increment.masked_fill(~valid, 0.0), ess.masked_fill(~valid, 0.0), resampled))
         yield piece, Filtered(*(torch.stack(items, -1) for items in zip(*traces, strict=True)))
 

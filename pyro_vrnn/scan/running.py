@@ -1,6 +1,6 @@
 """Running a plan: the loop forward, the loop backward, and what waits for its end."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -50,7 +50,6 @@ def forward(plan: Plan, first: Sequence[Tensor], rows: Sequence[Tensor], outside
     saved: list[Sequence[Tensor]] = []
     same = plan.once(*outside)
     carry: Sequence[Tensor] = [carried[0] for carried in carries]
-    # A generator's frame for every step would cost as much as an operation.
     for places, row in zip(zip(*map(_steps, kept), strict=True), zip(*map(_steps, rows), strict=True), strict=True):
         results = plan.forward(*places, *carry, *row, *outside, *same)
         carry = results[:width]
@@ -91,6 +90,7 @@ def backward(
         made: Gradients of what the steps made, each ``(T, *B, D)``.
     """
     zeros = plan.zeros()
+    made = [None if g is None else g.contiguous() for g in made]
     kept = _room(plan.kept_back, len(ran.saved))
     into: list[Tensor | None] = list(last)
     places = list(zip(*map(_steps, kept), strict=True))
@@ -115,8 +115,10 @@ def _room(facts: Sequence[dict[str, Any]], steps: int) -> Tensors:
     return tuple(torch.empty((steps, *of["shape"]), dtype=of["dtype"], device=of["device"]) for of in facts)
 
 
-def _steps(a: Tensor) -> Tensors:
-    return a.unbind(0)
+def _steps(a: Tensor) -> Iterable[Tensor]:
+    """Step by step, each in one piece, as the step was recorded with."""
+    steps = a.unbind(0)
+    return steps if steps[0].is_contiguous() else (step.contiguous() for step in steps)
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:

@@ -18,7 +18,7 @@ from pyro_vrnn.training.world import World
 FILE = "checkpoint.safetensors"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Progress:
     """Where training stands.
 

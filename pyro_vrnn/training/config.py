@@ -32,6 +32,9 @@ class TrainingOptions(BaseModel):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     devices: int = Field(1, gt=0, description="devices of each machine, a process each; batch_size is that of all")
     nodes: int = Field(1, gt=0, description="machines")
+    precision: Literal["float32", "tf32", "bf16"] = Field(
+        "float32", description="of matrix products in training: float32, on CUDA tf32, or bf16; scores are float32"
+    )
     program: Literal["sequence", "markov"] = Field("sequence", description="Pyro program that is trained")
     elbo: Literal["mean-field", "trace"] = Field("mean-field", description="KL analytic where it exists, or sampled")
     objective: Literal["elbo", "iwae", "fivo"] = Field("elbo", description="the bound that is maximised")

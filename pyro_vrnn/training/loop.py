@@ -3,6 +3,8 @@
 import math
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -12,15 +14,18 @@ import torch
 from torch import Tensor
 
 from pyro_vrnn.data import Sequences, Share, number_of_batches, shares
-from pyro_vrnn.errors import ConfigurationError, UserError
+from pyro_vrnn.errors import UserError
 from pyro_vrnn.inference.noise import own_noise
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
+from pyro_vrnn.training.ahead import Ready, ahead
 from pyro_vrnn.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from pyro_vrnn.training.config import TrainingOptions
+from pyro_vrnn.training.device import Precision, random_state, set_random_state
 from pyro_vrnn.training.diagnose import blamed, culprit
 from pyro_vrnn.training.interruption import Interruption
 from pyro_vrnn.training.objective import build_objective, validated_by
+from pyro_vrnn.training.step import READ_EVERY, MaskedAdam, Queued, Step, Unread
 from pyro_vrnn.training.validation import validate
 from pyro_vrnn.training.world import World
 
@@ -36,34 +41,13 @@ class Watcher(Protocol):
     """Who is told how training goes."""
 
     def step(self, progress: Progress, metrics: dict[str, float], frames: int) -> None:
-        """After each optimiser step; bound, reconstruction and KL in nats per frame."""
+        """Of each optimiser step, in order, maybe some steps later; bound, reconstruction and KL in nats per frame."""
 
     def epoch(self, progress: Progress, validation: Estimate, improved: bool) -> None:
         """After each epoch, before its checkpoint."""
 
     def checkpointed(self, progress: Progress) -> None:
         """After each checkpoint."""
-
-
-def device_named(name: str) -> torch.device:
-    """The device that ``--device`` means; ``auto`` takes CUDA where there is one.
-
-    Raises:
-        ConfigurationError: If there is no such device.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigurationError(f"--device {name}: unknown; choose auto, cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigurationError(f"--device {name}: not supported; choose auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigurationError(
-            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu"
-        )
-    return device
 
 
 class Trainer:
@@ -95,12 +79,14 @@ class Trainer:
         assert options.clip, "options must be explicit"
         self.net, self.options, self.folder, self.watcher = net, options, folder, watcher
         self.train, self.validation = train, validation
-        self.batch_size, self.epochs, self.clip = options.batch_size, options.epochs, options.clip
+        self.batch_size, self.epochs = options.batch_size, options.epochs
         self.device = next(net.parameters()).device
         self.world = World() if world is None else world
         self.objective = build_objective(net, options, self.world)
-        self._loss = self.world.wrap(self.objective)
-        self.optimiser = torch.optim.Adam(net.parameters(), lr=options.learning_rate, fused=True)
+        self.optimiser = MaskedAdam(net.parameters(), options.learning_rate)
+        self.precision = Precision(options.precision, self.device)
+        self.step = Step(self.objective, self.optimiser, options.clip, self.precision, self.world)
+        self.unread = Unread(READ_EVERY if self.device.type == "cuda" else 1)
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
         self._checkpointed_at = time.monotonic()
@@ -146,15 +132,17 @@ class Trainer:
         stop = False
         with Interruption() as interruption, pyro.validation_enabled(False), self.world.contact():
             while not self._over():
-                for share in self._rest_of_epoch():
-                    self._step(share)
-                    # Ranks end together: a clock and a key that only one of them sees are everybody's.
-                    late = time.monotonic() - self._checkpointed_at > CHECKPOINT_SECONDS
-                    stop, late = self.world.any(interruption.asked, late)
-                    if stop or self._out_of_steps():
-                        break
-                    if late:
-                        self._save()
+                self.unread.start_clock()
+                with closing(ahead(self._rest_of_epoch(), self.device)) as batches_ahead:
+                    for batch in batches_ahead:
+                        self._step(batch)
+                        # Ranks end together: a clock and a key that only one of them sees are everybody's.
+                        late = time.monotonic() - self._checkpointed_at > CHECKPOINT_SECONDS
+                        stop, late = self.world.any(interruption.asked, late)
+                        if stop or self._out_of_steps():
+                            break
+                        if late:
+                            self._save()
                 if stop:
                     break
                 self._end_epoch()
@@ -170,13 +158,14 @@ class Trainer:
         """How long an epoch will take, from the fastest of a few batches whose gradients are thrown away."""
         rates = []
         with own_noise(self.device), pyro.validation_enabled(False):
-            for batch, frames in islice(self._shares(self.options.seed), probes + 1):
-                start = time.perf_counter()
-                x, mask = batch.x.to(self.device), batch.mask.to(self.device)
-                self.objective(x, mask).backward()
+            start = time.perf_counter()
+            for batch in ahead(islice(self._shares(self.options.seed), probes + 1), self.device):
+                self.step.differentiate(batch)
                 next(self.net.parameters()).detach().sum().item()  # waits for the device
-                rates.append((time.perf_counter() - start) / frames)
-        self.net.zero_grad()
+                now = time.perf_counter()
+                rates.append((now - start) / batch.frames)
+                start = now
+        self.optimiser.zero_grad()
         frames = int(self.train.lengths.sum()) + int(self.validation.lengths.sum()) // 3
         return frames * min(rates[1:] or rates)  # the first is warming up
 
@@ -196,32 +185,21 @@ class Trainer:
         rank, size = self.world.rank, self.world.size
         return shares(self.train, self.batch_size, shuffle=shuffle, rank=rank, size=size, skip=skip)
 
-    def _step(self, share: Share) -> None:
-        start, random_state = time.perf_counter(), _random_state(self.device)
-        batch, frames = share
-        x, mask = batch.x.to(self.device), batch.mask.to(self.device)
-        self.optimiser.zero_grad()
-        self.objective.at(self.progress.step)
-        # Adam and the clip see nats per frame, so that both mean the same for short and long batches.
-        loss = self._loss(x, mask) / frames
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
-        parts = {f"train/{name}": part / frames for name, part in self.objective.parts.items()}
-        sums = self.world.sum(torch.stack([loss.detach(), *parts.values()]))
-        length, value, *values = torch.cat([norm.unsqueeze(0), sums]).tolist()
-        if not (math.isfinite(value) and math.isfinite(length)):
-            self._stop_at(x, mask, random_state, "gradient" if math.isfinite(value) else "loss")
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._learning_rate()
-        self.optimiser.step()
-        self.progress.step += 1
-        self.progress.batch += 1
-        metrics = {
-            **dict(zip(parts, values, strict=True)),
-            "train/gradient_norm": length,
-            "train/frames_per_second": frames / (time.perf_counter() - start),
-        }
-        self.watcher.step(self.progress, metrics, frames)
+    def _step(self, batch: Ready) -> None:
+        before, state = self.progress, random_state(self.device)
+        self.objective.at(before.step)
+        numbers = self.step(batch, self._learning_rate())
+        self.progress = replace(before, step=before.step + 1, batch=before.batch + 1)
+        self.unread.add(Queued(before, self.progress, batch, state, numbers))
+        if self.unread.due:
+            self._read()
+
+    def _read(self) -> None:
+        """Waits for the steps that are queued; afterwards everything is as the progress says."""
+        for step, wrong, metrics in self.unread.read():
+            if wrong is not None:
+                self._stop_at(step, wrong)
+            self.watcher.step(step.after, metrics, step.batch.frames)
 
     def _learning_rate(self) -> float:
         """Of this step; a function of the step alone, so that a resumed run goes on with it."""
@@ -230,56 +208,50 @@ class Trainer:
         return (self.options.learning_rate or 0.0) * share
 
     def _validate(self) -> None:
-        validation = validate(
-            self.net,
-            self.validation,
-            validated_by(self.options.objective, self.net),
-            rows=self.batch_size,
-            particles=self.objective.particles,
-            scale=Scale(self.train.frame),
-            world=self.world,
-        )
+        self._read()
+        with Precision("float32", self.device).products():  # two precisions are compared by what they trained
+            validation = validate(
+                self.net,
+                self.validation,
+                validated_by(self.options.objective, self.net),
+                rows=self.batch_size,
+                particles=self.objective.particles,
+                scale=Scale(self.train.frame),
+                world=self.world,
+            )
         # A best that is NaN is none: nothing compares as larger.
         improved = validation.per_sequence > self.progress.best or math.isnan(self.progress.best)
         if improved or self.best is None:
-            self.progress.best, self.progress.best_epoch = validation.per_sequence, self.progress.epoch
+            self.progress = replace(self.progress, best=validation.per_sequence, best_epoch=self.progress.epoch)
             self.best = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         self.watcher.epoch(self.progress, validation, improved)
 
     def _end_epoch(self) -> None:
         if self.progress.batch == self.steps_per_epoch:  # not where max_steps ended it
-            self.progress.epoch += 1
-            self.progress.batch = 0
+            self.progress = replace(self.progress, epoch=self.progress.epoch + 1, batch=0)
         self._validate()
         self._save()
 
     def _save(self) -> None:
+        self._read()
         save_checkpoint(self.folder, self.net, self.optimiser, self.best, self.progress, self.world)
         self._checkpointed_at = time.monotonic()
         self.watcher.checkpointed(self.progress)
+        self.unread.start_clock()
 
-    def _stop_at(self, x: Tensor, mask: Tensor, random_state: Tensor, what: str) -> None:
-        """Replays the step to name what went wrong; its parameters are still those of the last good state."""
+    def _stop_at(self, step: Queued, what: str) -> None:
+        """Does the step again to name what went wrong; no parameter was changed by it or by what was queued after."""
+        self.progress = step.before
         self.optimiser.zero_grad()
-        with own_noise(self.device):
-            _set_random_state(self.device, random_state)
-            where = blamed(self.world.gather(culprit(self.net, x, mask, self.objective.particles)))
+        with own_noise(self.device), self.precision.products(), self.precision.autocast():
+            set_random_state(self.device, step.random_state)
+            found = culprit(self.net, step.batch.x, step.batch.mask, self.objective.particles)
+            where = blamed(self.world.gather(found))
         self.optimiser.zero_grad()
-        _set_random_state(self.device, random_state)
+        set_random_state(self.device, step.random_state)
         self._save()
         raise NotFiniteError(
             f"step {self.progress.step + 1} (epoch {self.progress.epoch + 1}): the {what} is not finite, first in "
             f"{where}; the last good state is saved in {self.folder}. "
             f"Try a smaller training.learning_rate or training.clip"
         )
-
-
-def _random_state(device: torch.device) -> Tensor:
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
-
-
-def _set_random_state(device: torch.device, state: Tensor) -> None:
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state, device)
-    else:
-        torch.set_rng_state(state)

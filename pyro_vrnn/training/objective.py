@@ -4,9 +4,10 @@ import math
 from typing import Any, Literal
 
 import torch
+from pyro.distributions.util import scale_and_mask
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
-from pyro.poutine.trace_struct import Trace
 from torch import Tensor, nn
+from torch.distributions import kl_divergence
 
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference.results import Kind
@@ -74,30 +75,49 @@ class Elbo(Objective):
         return loss
 
 
-class _KeepsReconstruction:
-    """Remembers the log-likelihood part of the last bound, and leaves it to the loop to see what is not finite.
+class _Bound:
+    """A Pyro ELBO whose loss stays a tensor: Pyro's own waits for the device to say what it is.
 
-    Every guide here is reparameterised, so Pyro's surrogate is the negative bound itself.
+    Whether it is finite is the loop's to see. It remembers the log-likelihood part of the last bound.
     """
 
     reconstruction: Tensor
 
     def differentiable_loss(self, model: nn.Module, guide: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+        """The negative bound; every guide is reparameterised, so this is Pyro's surrogate, too."""
         ((model_trace, guide_trace),) = self._get_traces(model, guide, args, kwargs)  # type: ignore[attr-defined]
-        return self._differentiable_loss_particle(model_trace, guide_trace)[1]
-
-    def _differentiable_loss_particle(self, model_trace: Trace, guide_trace: Trace) -> Any:
         observed = [site["log_prob_sum"] for site in model_trace.nodes.values() if _is_observation(site)]
-        self.reconstruction = torch.stack(observed).sum().detach()
-        return super()._differentiable_loss_particle(model_trace, guide_trace)  # type: ignore[misc]
+        drawn = [site for site in guide_trace.nodes.values() if site["type"] == "sample"]
+        reconstruction = torch.stack(observed).sum()
+        self.reconstruction = reconstruction.detach()
+        return sum((self.divergence(q, model_trace.nodes[q["name"]]) for q in drawn), -reconstruction)
+
+    @staticmethod
+    def divergence(q: dict[str, Any], p: dict[str, Any]) -> Tensor:
+        """KL(q || p) of the guide's and the model's site of a latent."""
+        raise NotImplementedError
 
 
-class MeanField(_KeepsReconstruction, TraceMeanField_ELBO):
+class Sampled(_Bound, Trace_ELBO):
+    """The bound with every term sampled."""
+
+    @staticmethod
+    def divergence(q: dict[str, Any], p: dict[str, Any]) -> Tensor:
+        """At the draw, by the sites' log-densities."""
+        return q["log_prob_sum"] - p["log_prob_sum"]
+
+
+class MeanField(_Bound, TraceMeanField_ELBO):
     """The bound with analytic KL where the families have one."""
 
-
-class Sampled(_KeepsReconstruction, Trace_ELBO):
-    """The bound with every term sampled."""
+    @staticmethod
+    def divergence(q: dict[str, Any], p: dict[str, Any]) -> Tensor:
+        """In closed form, or as :class:`Sampled` has it."""
+        try:
+            kl = kl_divergence(q["fn"], p["fn"])
+        except NotImplementedError:
+            return Sampled.divergence(q, p)
+        return scale_and_mask(kl, q["scale"], q["mask"]).sum()
 
 
 def _is_observation(site: dict[str, Any]) -> bool:

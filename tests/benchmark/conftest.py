@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pyro_vrnn.benchmark.precision import Precision
 from pyro_vrnn.benchmark.steps import Case
 from pyro_vrnn.model.variants import ModelOptions
+from pyro_vrnn.training.device import Precision
 
 WIDTHS = {f"{part}_width": 6 for part in ("phi_x", "phi_z", "guide", "prior", "emission")}
 

@@ -8,8 +8,8 @@ import torch
 from pyro_vrnn.benchmark import machine as room
 from pyro_vrnn.benchmark.floor import gemm_operations
 from pyro_vrnn.benchmark.measure import Machine, Measurement, measure, race
-from pyro_vrnn.benchmark.precision import Precision
 from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.training.device import Precision
 
 CPU = torch.device("cpu")
 

@@ -147,6 +147,17 @@ def test_killed_between_checkpoints_resumes_with_a_history_without_doubles(tmp_p
     assert sorted(steps) == list(range(1, max(steps) + 1))
 
 
+def test_a_precision_is_said_and_tracked_and_may_change_where_a_run_goes_on(command, tmp_path):
+    folder = record(tmp_path / "tones")
+    ended = _fit(command, folder, "--precision", "bf16")
+    assert ended.status == 0, ended.err
+    assert ended.out.splitlines()[0].endswith("seed 0, precision bf16")
+    assert find_run("first", uri=URI).parameters["training.precision"] == "bf16"
+    resumed = command("fit", "--resume", "first", "--epochs", "3", "--precision", "float32")
+    assert resumed.status == 0, resumed.err
+    assert resumed.out.splitlines()[0].endswith("seed 0")
+
+
 def test_resuming_refuses_what_would_make_it_another_run(command, tmp_path):
     ended = command("fit", "--resume", "first", "--variant", "storn")
     assert (ended.status, ended.err.count("\n")) == (2, 1)
@@ -180,6 +191,7 @@ MISTAKES = {
     "unknown variant": (record, ["--variant", "vrnn-x"], ["vrnn-x", "vrnn-gauss"]),
     "unknown guide": (record, ["--guide", "oracle"], ["oracle", "filtering"]),
     "guide of an rnn": (record, ["--variant", "rnn-gmm", "--guide", "filtering"], ["no latents"]),
+    "tf32 on a cpu": (record, ["--device", "cpu", "--precision", "tf32"], ["--precision tf32", "float32", "bf16"]),
     "unknown device": (record, ["--device", "abacus"], ["abacus", "cpu"]),
     "pattern": (record, ["--test-pattern", "nothing-like-this"], ["--test-pattern"]),
     "bad value": (record, ["--set", "training.clip=-1"], ["training.clip"]),

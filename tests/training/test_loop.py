@@ -4,10 +4,9 @@ import signal
 import pytest
 import torch
 
-from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference.likelihood import elbo
 from pyro_vrnn.model.variants import VARIANTS
-from pyro_vrnn.training.loop import NotFiniteError, device_named
+from pyro_vrnn.training.loop import NotFiniteError
 from pyro_vrnn.training.objective import Elbo
 
 from .conftest import FRAME, Recorder, network, sequences, trainer, weights
@@ -168,8 +167,6 @@ def test_a_density_that_overflows_is_named_with_its_step(tmp_path):
 
 
 def test_a_gradient_that_is_not_finite_is_named(tmp_path):
-    training = trainer(tmp_path)
-
     class Root(torch.nn.Module):
         outputs = 6
 
@@ -180,17 +177,11 @@ def test_a_gradient_that_is_not_finite_is_named(tmp_path):
         def forward(self, z):
             return (self.linear(z) * 0.0).sqrt()
 
-    training.net.phi_z = Root()
-    training.optimiser = torch.optim.Adam(training.net.parameters())
+    net = network()
+    net.phi_z = Root()
+    training = trainer(tmp_path, net)
     with pytest.raises(NotFiniteError, match=r"the gradient is not finite, first in the gradient of"):
         training.fit()
-
-
-def test_devices_are_named_or_refused():
-    assert device_named("cpu").type == "cpu"
-    for name, message in (("tpu9", "unknown"), ("meta", "not supported"), ("cuda:99", "CUDA devices")):
-        with pytest.raises(ConfigurationError, match=f"--device {name}: .*{message}"):
-            device_named(name)
 
 
 @pytest.mark.gpu
