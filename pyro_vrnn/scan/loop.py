@@ -2,17 +2,19 @@
 
 import warnings
 from collections.abc import Hashable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.utils import _pytree as pytree
 
 from . import running
+from .effects import CannotRecordError
 from .plan import Plan
-from .recording import CannotRecordError, Step, watch
+from .recording import Step, watch
 from .recording import record as recorded
 from .running import Tensors
 
@@ -65,7 +67,8 @@ def scan(
     not is run as it is.
 
     Args:
-        step: ``step(carry, row)`` gives the carry after it and what it makes, each ``(*B, D)``.
+        step: ``step(carry, row)`` gives the carry after it and what it makes, each ``(*B, D)``. The carry is cast to
+            the types of the first one, which autocast would change.
         first: The carry before the first step.
         rows: What the steps read, each ``(*B, T, D)``.
         owner: Whose loop it is: what is recorded lives as long.
@@ -73,10 +76,10 @@ def scan(
         record: Whether the step may be recorded.
 
     """
-    steps = rows[0].shape[-2]
+    step, steps = _of_one_type(step), rows[0].shape[-2]
     by_step = [row.unbind(-2) for row in rows]
-    if record and torch.is_grad_enabled() and steps >= SHORTEST:
-        plan = _plan(step, first, [row[0] for row in by_step], owner, (key, *map(_kind, (*first, *rows))))
+    if record and steps >= SHORTEST and torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():
+        plan = _plan(step, first, [row[0] for row in by_step], owner, key)
         if plan is not None:
             results, n = _Planned.apply(plan, *first, *rows, *plan.outside), len(first)
             return Scanned(results[:n], results[n : 2 * n], results[2 * n :])
@@ -89,23 +92,34 @@ def scan(
     return Scanned(carry, before, by_kind)
 
 
+def _of_one_type(step: Step) -> Step:
+    def cast(carry: Tensors, row: Tensors) -> tuple[Tensors, Tensors]:
+        after, made = step(carry, row)
+        return tuple(a.to(b.dtype) for a, b in zip(after, carry, strict=True)), made
+
+    return cast
+
+
 def _kind(a: Tensor) -> Hashable:
-    return a.ndim, a.shape[:-2], a.shape[-1], a.dtype, a.device, a.requires_grad
+    return a.shape, a.dtype, a.device, a.requires_grad
 
 
 def _plan(step: Step, first: Sequence[Tensor], row: Sequence[Tensor], owner: Any, key: Hashable) -> Plan | None:
     """The plan of a step, where there is one and it still holds; the modules are run once to see."""
-    modes = (torch.is_autocast_enabled(first[0].device.type), torch.get_autocast_dtype(first[0].device.type))
-    known = _known.setdefault(owner, {}).setdefault((key, modes), _Known())
+    known = _known.setdefault(owner, {}).setdefault(
+        (key, _casts(first[0].device.type), *map(_kind, (*first, *row))), _Known()
+    )
     if known.recordings > PATIENCE:
         return None
     devices = [first[0].device] if first[0].device.type == "cuda" else []
     # What is drawn while looking is drawn again by the loop.
     try:
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(devices), _kept_as_they_are():
             if known.plan is not None and not _holds(known.plan, step, first, row):
                 known.plan = None
             if known.plan is None:
+                if known.recordings == PATIENCE:
+                    raise CannotRecordError(f"it did something else {PATIENCE} times")
                 known.recordings += 1
                 known.plan = Plan(*recorded(step, first, row))
                 if not _holds(known.plan, step, first, row):
@@ -136,10 +150,12 @@ class _Planned(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         width, inner = plan.width, plan.width + len(plan.rows)
         first, rows, outside = tensors[:width], tensors[width:inner], tensors[inner:]
-        ctx.save_for_backward(*outside)
-        with torch.autocast(first[0].device.type, enabled=False), _below_autograd():  # casts were recorded
+        with _no_autocast(first[0]), _below_autograd():
             ran = running.forward(plan, first, [row.movedim(-2, 0) for row in rows], outside)
-        ctx.plan, ctx.ran = plan, ran
+        # Kept as autograd keeps tensors: freed by the backward pass, dropped by activation checkpointing.
+        kept, ctx.ran = pytree.tree_flatten(ran)
+        ctx.save_for_backward(*outside, *kept)
+        ctx.plan = plan
         in_time = [a.movedim(0, -2) for a in (*ran.before, *(ran.kept[i] for i in plan.made))]
         return (*(carried[-1].clone() for carried in ran.carries), *in_time)
 
@@ -149,10 +165,28 @@ class _Planned(torch.autograd.Function):
         """Gradients of the first carry, the rows and the outside tensors."""
         plan, width = ctx.plan, ctx.plan.width
         before, made = ([None if g is None else g.movedim(-2, 0) for g in group] for group in _split(given, width))
-        with _below_autograd():
-            found = running.backward(plan, ctx.ran, ctx.saved_tensors, given[:width], before, made)
+        saved, n = ctx.saved_tensors, len(plan.outside)
+        ran = pytree.tree_unflatten(saved[n:], ctx.ran)
+        with _no_autocast(saved[n]), _below_autograd():
+            found = running.backward(plan, ran, saved[:n], given[:width], before, made)
         rows = [None if g is None else g.movedim(0, -2) for g in found.rows]
         return (None, *found.first, *rows, *found.outside)
+
+
+def _casts(device: str) -> torch.dtype | None:
+    """What autocast casts to on this kind of device, if it is on."""
+    on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if on else None
+
+
+def _no_autocast(a: Tensor) -> AbstractContextManager[Any]:
+    """What autocast would cast was recorded as cast."""
+    return nullcontext() if _casts(a.device.type) is None else torch.autocast(a.device.type, enabled=False)
+
+
+def _kept_as_they_are() -> AbstractContextManager[Any]:
+    """Hooks on saved tensors (activation checkpointing) are for the loop, not for a look at its step."""
+    return torch.autograd.graph.saved_tensors_hooks(torch.Tensor.detach, lambda a: a)
 
 
 def _split(given: Sequence[Any], width: int) -> tuple[Sequence[Any], Sequence[Any]]:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 
 from .deferred import Deferred, defer
+from .effects import draws, writes, written_storages
 from .products import rewrite
 from .recording import Recorded
 
@@ -124,12 +125,12 @@ def _tell_apart(recorded: Recorded) -> None:
 
 def _same_for_all(graph: Graph, outside: Sequence[Node]) -> dict[Node, None]:
     """Outside tensors, and the operations that read them alone, draw nothing and are not written to."""
-    written = {read for node in graph.nodes if _writes(node) for read in node.all_input_nodes}
+    written = written_storages(graph.nodes)
     same: dict[Node, None] = dict.fromkeys(outside)
     for node in graph.nodes:
         reads = node.all_input_nodes
-        fixed = reads and all(read in same for read in reads) and not (_writes(node) or _draws(node))
-        if node.op == "call_function" and fixed and node not in written:
+        fixed = reads and all(read in same for read in reads) and not (writes(node) or draws(node))
+        if node.op == "call_function" and fixed and node.meta.get("storage") not in written:
             same[node] = None
     return same
 
@@ -145,21 +146,15 @@ def _first(graph: Graph, constants: Iterable[Node]) -> None:
 
 
 def _alive(graph: Graph, results: Iterable[Node]) -> list[Node]:
-    """The operations that results depend on, in order; one that writes counts for all that read its memory."""
+    """The operations that results depend on, in order.
+
+    One that writes counts for all that read its memory, one that draws for all that draw after it.
+    """
     needed = set(results)
     for node in reversed(graph.nodes):
-        if node.op == "call_function" and (node in needed or _writes(node)):
+        if node.op == "call_function" and (node in needed or writes(node) or draws(node)):
             needed.update({node, *node.all_input_nodes})
     return [node for node in graph.nodes if node in needed and node.op == "call_function"]
-
-
-def _writes(node: Node) -> bool:
-    schema = getattr(node.target, "_schema", None)
-    return schema is not None and schema.is_mutable
-
-
-def _draws(node: Node) -> bool:
-    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
 
 
 # The same functions by a shorter way: torch's own names parse their arguments in half the time of torch.ops'.
@@ -198,16 +193,21 @@ def _compiled(
     for node, place in places.items():
         if node in copies:
             graph.call_function(torch.ops.aten.copy_.default, (place, copies[node]))
+    # What is written to after it was made is kept as it is in the end.
+    written = written_storages(body)
+    late = [node for node in body if node in places and node.meta.get("storage") in written]
     for node in body:
-        out = _out_variant(node) if node in places else None
+        out = _out_variant(node) if node in places and node not in late else None
         copies[node] = graph.node_copy(node, copies.__getitem__)
         if out is not None:
             function, argument = out
             copies[node].target = function
             copies[node].kwargs = {**copies[node].kwargs, argument: places[node]}
-        elif node in places:
+        elif node in places and node not in late:
             graph.call_function(torch.ops.aten.copy_.default, (places[node], copies[node]))
         copies[node].target = _SHORT.get(copies[node].target, copies[node].target)
+    for node in late:
+        graph.call_function(torch.ops.aten.copy_.default, (places[node], copies[node]))
     graph.output(tuple(copies[node] for node in results))
     function = type(GraphModule(torch.nn.Module(), graph)).forward
     return lambda *values: function(None, *values)
@@ -216,7 +216,7 @@ def _compiled(
 def _out_variant(node: Node) -> tuple[Any, str] | None:
     """The function that does the same and writes to a place, and the name of that argument."""
     packet = getattr(node.target, "_overloadpacket", None)
-    if packet is None or _writes(node) or not node.meta["contiguous"]:
+    if packet is None or writes(node) or not node.meta["contiguous"]:
         return None
     wanted = [(a.name, str(a.type)) for a in node.target._schema.arguments]  # type: ignore[union-attr]
     for name in packet.overloads():

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 
+from .effects import touches, written_storages
+
 _aten = torch.ops.aten
 #: Numbers in a weight from which laying it out anew pays: below, the call costs more than it saves.
 PACKED = 2**16
@@ -25,16 +27,17 @@ def rewrite(graph: Graph, constants: dict[Node, None]) -> None:
         graph: A recorded step.
         constants: Nodes that are the same at every step; those that this adds are added.
     """
+    written = written_storages(graph.nodes)
     by_operand: dict[tuple[Node, bool], list[Node]] = defaultdict(list)
     for node in graph.nodes:
-        if _is_product(node, constants):
+        if _is_product(node, constants) and not touches(node, written):
             by_operand[node.args[0], node.meta["forward"]].append(node)
     for (operand, _), group in by_operand.items():
         if len(group) > 1:
             _share(graph, operand, group, constants)
-    for node in reversed([node for node in graph.nodes if _is_sum(node)]):
+    for node in reversed([node for node in graph.nodes if _is_sum(node) and not touches(node, written)]):
         if node.users:
-            _join(graph, node, constants)
+            _join(graph, node, constants, written)
     for node in [node for node in graph.nodes if _is_product(node, constants) or _is_affine(node, constants)]:
         *bias, a, weight = node.args
         if node.users and _worth(node, *weight.meta["shape"]):
@@ -72,7 +75,7 @@ def _share(graph: Graph, operand: Node, group: list[Node], constants: dict[Node,
             _replace(graph, product, share)
 
 
-def _join(graph: Graph, node: Node, constants: dict[Node, None]) -> None:
+def _join(graph: Graph, node: Node, constants: dict[Node, None], written: set[Any]) -> None:
     """A sum that has products among its terms."""
     terms: list[Node] = []
     products: list[Node] = []
@@ -80,7 +83,7 @@ def _join(graph: Graph, node: Node, constants: dict[Node, None]) -> None:
     inner: list[Node] = []
     while pending:
         term = pending.pop(0)
-        alone = len(term.users) == 1 and term.meta["forward"] == node.meta["forward"]
+        alone = len(term.users) == 1 and term.meta["forward"] == node.meta["forward"] and not touches(term, written)
         if alone and _is_sum(term):
             inner.append(term)
             pending += term.args

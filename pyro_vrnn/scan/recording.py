@@ -11,6 +11,8 @@ from torch.fx import Graph, Node
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .effects import CannotRecordError, NoHiddenReads, reads_values, storage_of, written_tensors
+
 #: One step: from the carry and the rows of this step to the carry and what is made.
 Step = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
 
@@ -19,17 +21,13 @@ Step = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], tuple[tuple[Tensor, ..
 _Key = tuple[int, int | torch.SymInt, torch.Size, tuple[int, ...], torch.dtype]
 
 
-class CannotRecordError(Exception):
-    """A step that is not the same operations each time; the message says why."""
-
-
 @dataclass
 class Recorded:
     """A step as operations. Its graph ends with an output node, ``(results, gradients)``.
 
     Attributes:
         graph: Forward and backward, one after the other; ``meta`` of a node has its ``shape``, ``dtype``, ``device``,
-            whether it is ``contiguous``, and whether it belongs to the ``forward`` pass.
+            whether it is ``contiguous``, a number for its ``storage``, and whether it belongs to the ``forward`` pass.
         carry: Placeholders of the carry.
         rows: Placeholders of this step's rows.
         outside: What the step reads beside those, with its placeholder, in the order of first use: parameters, buffers.
@@ -70,12 +68,14 @@ def record(step: Step, carry: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple
     recorded = Recorded()
     recorder = _Recorder(recorded)
     # Copies: what is one tensor before the first step (h and c) is not later. Nor are later carries constants.
-    read = [_copy(a).requires_grad_() for a in carry]
+    read = [_copy(a).requires_grad_(a.is_floating_point()) for a in carry]
     read += [_copy(a).requires_grad_(a.requires_grad) for a in rows]
     given = [recorder.placeholder(a) for a in read]
     recorded.carry, recorded.rows = given[: len(carry)], given[len(carry) :]
     with _no_autocast_cache(), recorder:
         results = _run(step, read, len(carry))
+        if any(a.shape != b.shape for a, b in zip(results, carry, strict=False)):
+            raise CannotRecordError("its carry has another shape after it than before it")
         after = tuple(recorder.node_of(a) for a in results)
         outside, seen = [a for a, _ in recorded.outside], list(recorder.seen)
         recorder.forward = False
@@ -104,7 +104,8 @@ def _copy(a: Tensor) -> Tensor:
 
 
 def _run(step: Step, read: Sequence[Tensor], width: int) -> list[Tensor]:
-    after, made = step(tuple(read[:width]), tuple(read[width:]))
+    with NoHiddenReads():
+        after, made = step(tuple(read[:width]), tuple(read[width:]))
     return [*after, *made]
 
 
@@ -114,9 +115,24 @@ def _record_backward(recorder: "_Recorder", inputs: list[Tensor], results: list[
     given = [torch.ones_like(a) for a in differentiable]
     placeholders = iter([recorder.placeholder(a) for a in given])
     recorder.recorded.cotangents = [next(placeholders) if a.requires_grad else None for a in results]
-    found = iter(torch.autograd.grad(differentiable, wanted, given, allow_unused=True) if wanted and given else ())
+    device = results[0].device.type
+    with _no_hooks(wanted), torch.autocast(device, enabled=False):
+        found = iter(torch.autograd.grad(differentiable, wanted, given, allow_unused=True) if wanted and given else ())
     gradients = [next(found, None) if a.requires_grad else None for a in inputs]
     return tuple(None if a is None else recorder.node_of(a) for a in gradients)
+
+
+@contextmanager
+def _no_hooks(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """What hooks do to the gradient of a parameter they will do to that of the whole loop."""
+    hooks = [a._backward_hooks for a in tensors]
+    for a in tensors:
+        a._backward_hooks = None
+    try:
+        yield
+    finally:
+        for a, hook in zip(tensors, hooks, strict=True):
+            a._backward_hooks = hook
 
 
 @contextmanager
@@ -134,7 +150,8 @@ class _Watcher(TorchDispatchMode):
     """Sees every operation below autograd, as it is computed.
 
     Attributes:
-        seen: The operations: each its function and its arguments, tensors by their numbers.
+        seen: The operations: each its function and its arguments, tensors by their numbers; and what the tensors from
+            outside are like.
         outside: Tensors that were there before and were not numbered.
     """
 
@@ -159,6 +176,7 @@ class _Watcher(TorchDispatchMode):
         if a.grad_fn is not None:
             raise CannotRecordError("it reads a tensor that was computed outside of it with gradients")
         self.outside.append(a)
+        self.seen.append(("outside", a.shape, a.dtype, a.device, a.requires_grad))
         return self.number(a)
 
     def about_to(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -169,18 +187,19 @@ class _Watcher(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is torch.ops.aten._local_scalar_dense.default:
+        if reads_values(func, args):
             raise CannotRecordError("it reads the value of a tensor")
         described = (func, self._described(args), self._described(tuple(kwargs.items())))
         prepared = self.about_to(func, args, kwargs)
         out = func(*args, **kwargs)
         single = isinstance(out, Tensor)
-        results = [a for a in ((out,) if single else out) if isinstance(a, Tensor)]
+        made = tuple(out) if isinstance(out, tuple | list) else (out,)
+        results = [a for a in made if isinstance(a, Tensor)]
         mutates = func._schema.is_mutable
         if not mutates and all(_key(a) in self._numbers for a in results):
             return out  # a view of the whole, a detached copy: no operation
         self.seen.append(described)
-        for i, a in enumerate([out] if single else out):
+        for i, a in enumerate(made):
             if isinstance(a, Tensor) and (mutates or _key(a) not in self._numbers):
                 self.did(prepared, self.number(a), a, None if single else i)
         return out
@@ -190,6 +209,8 @@ class _Watcher(TorchDispatchMode):
             return ("tensor", self.number_of(a))
         if isinstance(a, tuple | list):
             return tuple(map(self._described, a))
+        if isinstance(a, torch.Generator):
+            raise CannotRecordError("it draws from a generator of its own")
         return a
 
 
@@ -223,7 +244,7 @@ class _Recorder(_Watcher):
 
     def about_to(self, func: Any, args: Any, kwargs: Any) -> Node:
         """Adds the operation."""
-        if func._schema.is_mutable and any(_storage(a) in self._given for a in _written(func, args, kwargs)):
+        if func._schema.is_mutable and any(storage_of(a) in self._given for a in written_tensors(func, args, kwargs)):
             raise CannotRecordError(f"{func} writes to what the step was given")
         node = self.recorded.graph.call_function(func, *pytree.tree_map_only(Tensor, self.node_of, (args, kwargs)))
         node.meta["forward"] = self.forward
@@ -239,7 +260,7 @@ class _Recorder(_Watcher):
         self._nodes[number] = node
 
     def _given_node(self, a: Tensor, number: int) -> Node:
-        self._given.add(_storage(a))
+        self._given.add(storage_of(a))
         node = self.recorded.graph.placeholder(f"given_{number}")
         node.meta.update(_facts(a), forward=self.forward)
         self._nodes[number] = node
@@ -251,21 +272,10 @@ def item_of(made: Any, i: int) -> Any:
     return made[i]
 
 
-def _written(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
-    """The tensors that an operation writes to."""
-    declared = func._schema.arguments
-    named = dict(zip((argument.name for argument in declared), args, strict=False)) | kwargs
-    writes = [a.name for a in declared if a.alias_info is not None and a.alias_info.is_write]
-    return [a for a in pytree.tree_leaves([named.get(name) for name in writes]) if isinstance(a, Tensor)]
-
-
 def _facts(a: Tensor) -> dict[str, Any]:
-    return {"shape": a.shape, "dtype": a.dtype, "device": a.device, "contiguous": a.is_contiguous()}
-
-
-def _storage(a: Tensor) -> int:
-    return a.untyped_storage()._cdata
+    facts = {"shape": a.shape, "dtype": a.dtype, "device": a.device}
+    return {**facts, "contiguous": a.is_contiguous(), "storage": storage_of(a)}
 
 
 def _key(a: Tensor) -> _Key:
-    return _storage(a), a.storage_offset(), a.shape, a.stride(), a.dtype
+    return storage_of(a), a.storage_offset(), a.shape, a.stride(), a.dtype
