@@ -68,8 +68,8 @@ def record(step: Step, carry: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple
     recorded = Recorded()
     recorder = _Recorder(recorded)
     # Copies: what is one tensor before the first step (h and c) is not later. Nor are later carries constants.
-    read = [a.detach().clone().requires_grad_(a.is_floating_point()) for a in carry]
-    read += [a.detach().clone().requires_grad_(a.requires_grad) for a in rows]
+    read = [_copy(a).requires_grad_(a.is_floating_point()) for a in carry]
+    read += [_copy(a).requires_grad_(a.requires_grad) for a in rows]
     given = [recorder.placeholder(a) for a in read]
     recorded.carry, recorded.rows = given[: len(carry)], given[len(carry) :]
     with _no_autocast_cache(), recorder:
@@ -91,12 +91,16 @@ def watch(step: Step, carry: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[
         CannotRecordError: If its operations depend on values.
     """
     watcher = _Watcher()
-    read = [a.detach().clone() for a in (*carry, *rows)]
+    read = [_copy(a) for a in (*carry, *rows)]
     for a in read:
         watcher.number(a)
     with _no_autocast_cache(), watcher:
         _run(step, read, len(carry))
     return watcher.outside, watcher.seen
+
+
+def _copy(a: Tensor) -> Tensor:
+    return a.detach().clone(memory_format=torch.contiguous_format)
 
 
 def _run(step: Step, read: Sequence[Tensor], width: int) -> list[Tensor]:
@@ -172,7 +176,7 @@ class _Watcher(TorchDispatchMode):
         if a.grad_fn is not None:
             raise CannotRecordError("it reads a tensor that was computed outside of it with gradients")
         self.outside.append(a)
-        self.seen.append(("outside", a.shape, a.dtype, a.device, a.requires_grad))
+        self.seen.append(("outside", a.shape, a.stride(), a.dtype, a.device, a.requires_grad))
         return self.number(a)
 
     def about_to(self, func: Any, args: Any, kwargs: Any) -> Any:
