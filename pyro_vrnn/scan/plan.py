@@ -54,7 +54,8 @@ class Plan:
         _tell_apart(recorded)
         results, gradients = recorded.results, recorded.gradients
         after, made = results[: self.width], results[self.width :]
-        of_carry, of_rows = gradients[: self.width], gradients[self.width : len(inner)]
+        of_carry = [None if node is None else _in_one_piece(node) for node in gradients[: self.width]]
+        of_rows = gradients[self.width : len(inner)]
         factors: list[Node] = []
         self.deferred: list[Deferred | None] = [
             None if node is None else defer(node, factors) for node in gradients[len(inner) :]
@@ -121,6 +122,17 @@ def _tell_apart(recorded: Recorded) -> None:
             node = copy
         apart.append(node)
     output.args = ((tuple(apart), recorded.gradients),)
+
+
+def _in_one_piece(node: Node) -> Node:
+    """A value as the step before reads it, who was recorded with one that lies so."""
+    if node.meta["contiguous"]:
+        return node
+    graph = node.graph
+    with graph.inserting_before(graph.output_node()):
+        copy = graph.call_function(torch.ops.aten.clone.default, (node,), {"memory_format": torch.contiguous_format})
+    copy.meta.update(node.meta, contiguous=True)
+    return copy
 
 
 def _same_for_all(graph: Graph, outside: Sequence[Node]) -> dict[Node, None]:

@@ -176,7 +176,7 @@ class _Watcher(TorchDispatchMode):
         if a.grad_fn is not None:
             raise CannotRecordError("it reads a tensor that was computed outside of it with gradients")
         self.outside.append(a)
-        self.seen.append(("outside", a.shape, a.dtype, a.device, a.requires_grad))
+        self.seen.append(("outside", a.shape, a.stride(), a.dtype, a.device, a.requires_grad))
         return self.number(a)
 
     def about_to(self, func: Any, args: Any, kwargs: Any) -> Any:

@@ -47,12 +47,13 @@ def forward(plan: Plan, first: Sequence[Tensor], rows: Sequence[Tensor], outside
     for carried, a in zip(carries, first, strict=True):
         carried[0] = a
     kept = (*(carried[1:] for carried in carries), *_room(plan.kept[width:], steps))
+    rows = [row.contiguous() for row in rows]  # as they were when views of them were recorded
     saved: list[Sequence[Tensor]] = []
     same = plan.once(*outside)
     carry: Sequence[Tensor] = [carried[0] for carried in carries]
     for places, row in zip(zip(*map(_steps, kept), strict=True), zip(*map(_steps, rows), strict=True), strict=True):
         results = plan.forward(*places, *carry, *row, *outside, *same)
-        carry = results[:width]
+        carry = places[:width]
         saved.append(results[width:])
     return Ran(same, carries, kept, saved)
 
@@ -92,7 +93,8 @@ def backward(
     zeros = plan.zeros()
     made = [None if g is None else g.contiguous() for g in made]
     kept = _room(plan.kept_back, len(ran.saved))
-    into: list[Tensor | None] = list(last)
+    into: list[Tensor | None] = [None if g is None else g.contiguous() for g in last]
+    before, made = ([None if g is None else g.contiguous() for g in group] for group in (before, made))
     places = list(zip(*map(_steps, kept), strict=True))
     for t in reversed(range(len(ran.saved))):
         arrived = [*into, *(None if g is None else g[t] for g in made)]
