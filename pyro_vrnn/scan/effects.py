@@ -1,6 +1,7 @@
 """What operations do beside giving new tensors: they write to memory, draw, or give what only values decide."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -48,6 +49,17 @@ def written_tensors(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
 def storage_of(a: Tensor) -> int:
     """A number for a tensor's memory, its own as long as that lives."""
     return a.untyped_storage()._cdata
+
+
+def casts(device: str) -> torch.dtype | None:
+    """What autocast casts to on this kind of device, if it is on."""
+    on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if on else None
+
+
+def no_autocast(device: str) -> AbstractContextManager[Any]:
+    """Nothing is cast: what autocast would cast was recorded as cast."""
+    return nullcontext() if casts(device) is None else torch.autocast(device, enabled=False)
 
 
 def reads_values(func: Any, args: Any) -> bool:

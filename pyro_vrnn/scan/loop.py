@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.utils import _pytree as pytree
 
 from . import running
-from .effects import CannotRecordError
+from .effects import CannotRecordError, casts, no_autocast
 from .plan import Plan
 from .recording import Step, watch
 from .recording import record as recorded
@@ -107,7 +107,7 @@ def _kind(a: Tensor) -> Hashable:
 def _plan(step: Step, first: Sequence[Tensor], row: Sequence[Tensor], owner: Any, key: Hashable) -> Plan | None:
     """The plan of a step, where there is one and it still holds; the modules are run once to see."""
     known = _known.setdefault(owner, {}).setdefault(
-        (key, _casts(first[0].device.type), *map(_kind, (*first, *row))), _Known()
+        (key, casts(first[0].device.type), *map(_kind, (*first, *row))), _Known()
     )
     if known.recordings > PATIENCE:
         return None
@@ -150,7 +150,7 @@ class _Planned(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         width, inner = plan.width, plan.width + len(plan.rows)
         first, rows, outside = tensors[:width], tensors[width:inner], tensors[inner:]
-        with _no_autocast(first[0]), _below_autograd():
+        with no_autocast(first[0].device.type), _below_autograd():
             ran = running.forward(plan, first, [row.movedim(-2, 0) for row in rows], outside)
         # Kept as autograd keeps tensors: freed by the backward pass, dropped by activation checkpointing.
         kept, ctx.ran = pytree.tree_flatten(ran)
@@ -167,21 +167,10 @@ class _Planned(torch.autograd.Function):
         before, made = ([None if g is None else g.movedim(-2, 0) for g in group] for group in _split(given, width))
         saved, n = ctx.saved_tensors, len(plan.outside)
         ran = pytree.tree_unflatten(saved[n:], ctx.ran)
-        with _no_autocast(saved[n]), _below_autograd():
+        with no_autocast(saved[n].device.type), _below_autograd():
             found = running.backward(plan, ran, saved[:n], given[:width], before, made)
         rows = [None if g is None else g.movedim(0, -2) for g in found.rows]
         return (None, *found.first, *rows, *found.outside)
-
-
-def _casts(device: str) -> torch.dtype | None:
-    """What autocast casts to on this kind of device, if it is on."""
-    on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-    return torch.get_autocast_dtype(device) if on else None
-
-
-def _no_autocast(a: Tensor) -> AbstractContextManager[Any]:
-    """What autocast would cast was recorded as cast."""
-    return nullcontext() if _casts(a.device.type) is None else torch.autocast(a.device.type, enabled=False)
 
 
 def _kept_as_they_are() -> AbstractContextManager[Any]:

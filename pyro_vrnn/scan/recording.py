@@ -11,7 +11,7 @@ from torch.fx import Graph, Node
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .effects import CannotRecordError, NoHiddenReads, reads_values, storage_of, written_tensors
+from .effects import CannotRecordError, NoHiddenReads, no_autocast, reads_values, storage_of, written_tensors
 
 #: One step: from the carry and the rows of this step to the carry and what is made.
 Step = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
@@ -116,7 +116,7 @@ def _record_backward(recorder: "_Recorder", inputs: list[Tensor], results: list[
     placeholders = iter([recorder.placeholder(a) for a in given])
     recorder.recorded.cotangents = [next(placeholders) if a.requires_grad else None for a in results]
     device = results[0].device.type
-    with _no_hooks(wanted), torch.autocast(device, enabled=False):
+    with _no_hooks(wanted), no_autocast(device):
         found = iter(torch.autograd.grad(differentiable, wanted, given, allow_unused=True) if wanted and given else ())
     gradients = [next(found, None) if a.requires_grad else None for a in inputs]
     return tuple(None if a is None else recorder.node_of(a) for a in gradients)
