@@ -236,26 +236,28 @@ def _foresight(net: VRNN, guide: Guide, x: Tensor, mask: Tensor) -> list[tuple[T
     if not guide.reads_future:
         return [None] * len(xs)
     steps, lengths = torch.arange(x.shape[-2], device=x.device), mask.sum(-1, keepdim=True)
-    there, back = ((steps + turn).remainder(x.shape[-2]).unsqueeze(-1) for turn in (lengths, -lengths))
+    there, back = ((steps + turn).remainder(x.shape[-2]) for turn in (lengths, -lengths))
     rans = [None] * len(xs) if net.recurrence.reads_z else _ran(net, xs)
     h = _joined([None if ran is None else ran[0] for ran in rans], -2)
-    hs = [None] * len(xs) if h is None else h.gather(-2, there.expand_as(h)).split(size, -2)
+    hs = [None] * len(xs) if h is None else _turned(h, there).split(size, -2)
     del h
     memory: Any = None
     made: list[Tensor] = []
-    for where, own_mask, own_h in reversed(list(zip(there.split(size, -2), masks, hs, strict=True))):
+    for where, own_mask, own_h in reversed(list(zip(there.split(size, -1), masks, hs, strict=True))):
         prepared, memory = recomputed(partial(_looking_back, net, guide), net, x, where, own_mask, own_h, memory)
         made.insert(0, prepared)
-    prepared = torch.cat(made, -2)
-    prepared = prepared.gather(-2, back.expand_as(prepared))
-    return list(zip(prepared.split(size, -2), rans, strict=True))
+    return list(zip(_turned(torch.cat(made, -2), back).split(size, -2), rans, strict=True))
+
+
+def _turned(a: Tensor, where: Tensor) -> Tensor:
+    """``a[b, where[b, t]]`` of ``(B, T, D)``; ``gather`` would keep a alive."""
+    return a[torch.arange(len(a), device=a.device).unsqueeze(-1), where]
 
 
 def _looking_back(
     net: VRNN, guide: Guide, x: Tensor, where: Tensor, mask: Tensor, h: Tensor | None, memory: Any
 ) -> tuple[Tensor, Any]:
-    frames = x.gather(-2, where.expand(-1, -1, x.shape[-1]))
-    return guide.prepare(net.phi_x(frames), torch.ones_like(mask), h, memory)
+    return guide.prepare(net.phi_x(_turned(x, where)), torch.ones_like(mask), h, memory)
 
 
 def _ran(net: VRNN, xs: Sequence[Tensor]) -> list[_Ran]:
