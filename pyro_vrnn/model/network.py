@@ -28,7 +28,14 @@ class VRNN(nn.Module):
         guide: q(z_t | x, z_<t); None without latents.
         emission: p(x_t | z_<=t, x_<t).
         recurrence: h_t.
+
+    Attributes:
+        checkpoint_every: Steps between which training keeps the state and z alone, and computes the rest twice
+            (:mod:`~pyro_vrnn.model.segments`); 0 keeps everything. A way of running it, no part of what it is: it is
+            not saved with the parameters.
     """
+
+    checkpoint_every: int = 0
 
     def __init__(
         self,

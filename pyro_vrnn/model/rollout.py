@@ -32,12 +32,12 @@ class Rollout:
         self.states, self.features_z, self.last = states, features_z, last
         if q is not None:
             self.q = q
-        self._made_with = _versions(net)
+        self._made_with = versions(net)
 
     @property
     def is_current(self) -> bool:
         """Whether parameters and grad mode are what they were when it was made."""
-        return self._made_with == _versions(self.net)
+        return self._made_with == versions(self.net)
 
     def belongs_to(self, net: VRNN, x: Tensor | None, mask: Tensor) -> bool:
         """Whether it is what running this net on this very x would give now."""
@@ -141,6 +141,6 @@ def follow(
     return Rollout(net, x, mask, states, features_z, State(last_h, z[..., -1, :], memory))
 
 
-def _versions(net: VRNN) -> tuple[bool, tuple[int, ...]]:
+def versions(net: VRNN) -> tuple[bool, tuple[int, ...]]:
     """Changes when a parameter is written to or gradients are switched on or off."""
     return torch.is_grad_enabled(), tuple(parameter._version for parameter in net.parameters())

@@ -19,11 +19,12 @@ from torch.distributions import constraints
 from torch.distributions.kl import register_kl
 from torch.utils.weak import WeakIdKeyDictionary
 
-from pyro_vrnn.model.draws import generate, infer
+from pyro_vrnn.model import draws
 from pyro_vrnn.model.guides import PriorGuide
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.program import Program
-from pyro_vrnn.model.rollout import Rollout, follow
+from pyro_vrnn.model.rollout import Rollout
+from pyro_vrnn.model.segments import follow, infer
 
 _STEP_SITE = re.compile(r"[xz]_\d+")
 # The rollout of each z that a guide drew, for as long as that guide's trace lives. Were it an attribute of z, a graph
@@ -115,7 +116,7 @@ class _Run:
             elif self.x is not None:
                 self.keep(z, follow(self.net, self.x, self.mask, z))
             else:
-                self.drawn_x, _, rollout = generate(self.net, self.mask, z.shape[:-2], z=z)
+                self.drawn_x, _, rollout = draws.generate(self.net, self.mask, z.shape[:-2], z=z)
                 self.keep(z, rollout)
         assert self.rollout is not None
         return self.rollout
@@ -163,8 +164,8 @@ class PriorPath(_Path):
         run, shape = self.run, (*sample_shape, *self.batch_shape)
         with torch.no_grad():
             if run.x is not None:
-                return run.keep(*infer(run.net, run.x, run.mask, shape, guide=PriorGuide()))
-            run.drawn_x, z, rollout = generate(run.net, run.mask, shape)
+                return run.keep(*draws.infer(run.net, run.x, run.mask, shape, guide=PriorGuide()))
+            run.drawn_x, z, rollout = draws.generate(run.net, run.mask, shape)
             return run.keep(z, rollout)
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -202,7 +203,7 @@ class EmissionPath(_Path):
         """With x given each frame is drawn one step ahead; else the joint draw's x is returned, ``(*K, B, T, X)``."""
         run = self.run
         if run.x is None and not run.net.has_latents:
-            run.drawn_x, _, run.rollout = generate(run.net, run.mask, (*sample_shape, *self.batch_shape))
+            run.drawn_x, _, run.rollout = draws.generate(run.net, run.mask, (*sample_shape, *self.batch_shape))
         elif run.x is not None:
             assert run.rollout is not None
             run.drawn_x = run.rollout.emission.expand((*self.batch_shape, run.mask.shape[-1])).sample(sample_shape)

@@ -39,6 +39,9 @@ class TrainingOptions(BaseModel):
     elbo: Literal["mean-field", "trace"] = Field("mean-field", description="KL analytic where it exists, or sampled")
     objective: Literal["elbo", "iwae", "fivo"] = Field("elbo", description="the bound that is maximised")
     particles: int | None = Field(None, gt=0, description="draws a sequence in the bound; default 1, iwae and fivo 5")
+    checkpoint_every: int = Field(
+        0, ge=0, description="steps between which the state and z alone are kept, and the rest computed twice; 0: all"
+    )
     kl_annealing: int = Field(0, ge=0, description="steps over which the KL's weight rises from 0 to 1; no bound then")
     free_bits: float = Field(0.0, ge=0, description="nats a latent dimension and frame that the KL is floored at")
 

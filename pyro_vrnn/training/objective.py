@@ -13,9 +13,9 @@ from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference.results import Kind
 from pyro_vrnn.inference.smc import smc
 from pyro_vrnn.model import markov, sequence
-from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.network import VRNN
-from pyro_vrnn.model.rollout import Rollout, follow
+from pyro_vrnn.model.rollout import Rollout
+from pyro_vrnn.model.segments import follow, infer
 from pyro_vrnn.training.config import PARTICLES, TrainingOptions
 from pyro_vrnn.training.world import World
 
@@ -223,7 +223,7 @@ class Weighted(Objective):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """The negative objective."""
-        z, rollout = infer(self.net, x, mask, x.shape[:1])
+        z, rollout = infer(self.net, x, mask, x.shape[:1], by_dimension=self.free_bits > 0)
         reconstruction = rollout.log_emission.sum()
         kl = rollout.kl_or_sampled(z).sum() if self.free_bits == 0 else self._floored(rollout, mask)
         objective = reconstruction - self.beta * kl
@@ -257,6 +257,9 @@ def check_objective(options: TrainingOptions, *, latents: bool) -> None:
     Raises:
         ConfigurationError: If a combination has no meaning.
     """
+    if options.checkpoint_every and (options.program == "markov" or options.objective == "fivo"):
+        what = "--program markov" if options.program == "markov" else "--objective fivo"
+        raise ConfigurationError(f"--checkpoint-every: not with {what}, which keeps every step; leave out one of them")
     weighted = options.kl_annealing or options.free_bits
     if options.objective == "elbo" and not weighted:
         if options.particles is not None and options.particles > 1:
@@ -286,6 +289,7 @@ def build_objective(net: VRNN, options: TrainingOptions, world: World | None = N
         ConfigurationError: If a combination has no meaning.
     """
     check_objective(options, latents=net.has_latents)
+    net.checkpoint_every = options.checkpoint_every
     if options.objective == "elbo":
         if options.kl_annealing or options.free_bits:
             return Weighted(net, options.kl_annealing, options.free_bits, world)
