@@ -15,7 +15,7 @@ from pyro_vrnn.benchmark.steps import Case
 from pyro_vrnn.benchmark.timing import interleaved
 from pyro_vrnn.benchmark.traffic import loop_weights, traffic_seconds
 from pyro_vrnn.model.variants import ModelOptions
-from pyro_vrnn.training.device import Precision
+from pyro_vrnn.training.device import Precision, keep_freed_memory
 from pyro_vrnn.training.objective import Elbo
 
 
@@ -27,6 +27,7 @@ class Machine:
     """
 
     def __init__(self, precision: Precision) -> None:
+        keep_freed_memory()  # as fit does; the peers profit as well
         self.precision, self.device = precision, precision.device
         self.dtype = torch.bfloat16 if precision.name == "bf16" else torch.float32
         with precision.products():

@@ -21,7 +21,7 @@ from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.training.ahead import Ready, ahead
 from pyro_vrnn.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from pyro_vrnn.training.config import TrainingOptions
-from pyro_vrnn.training.device import Precision, random_state, set_random_state
+from pyro_vrnn.training.device import Precision, keep_freed_memory, random_state, set_random_state
 from pyro_vrnn.training.diagnose import blamed, culprit
 from pyro_vrnn.training.interruption import Interruption
 from pyro_vrnn.training.objective import build_objective, validated_by
@@ -124,11 +124,10 @@ class Trainer:
         Raises:
             NotFiniteError: If a loss or a gradient is not finite.
         """
+        keep_freed_memory()
         self._checkpointed_at = time.monotonic()
-        if self.progress.step == 0:
-            torch.manual_seed(
-                self.world.seed(self.options.seed)
-            )  # also of every CUDA device; a resumed run has its state back
+        if self.progress.step == 0:  # a resumed run has its state back
+            torch.manual_seed(self.world.seed(self.options.seed))  # also of every CUDA device
         stop = False
         with Interruption() as interruption, pyro.validation_enabled(False), self.world.contact():
             while not self._over():

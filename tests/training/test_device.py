@@ -1,5 +1,7 @@
+import ctypes
 import statistics
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.model.variants import VARIANTS
 from pyro_vrnn.training import loop
-from pyro_vrnn.training.device import Precision, device_named
+from pyro_vrnn.training.device import Precision, device_named, keep_freed_memory
 
 from .conftest import Recorder, network, trainer
 
@@ -105,3 +107,12 @@ def test_a_culprit_is_looked_for_in_the_precision_that_it_was_met_in(tmp_path, m
     with pytest.raises(loop.NotFiniteError, match="first in there"):
         training.fit()
     assert cast == [True]
+
+
+def test_memory_is_kept_where_the_c_library_can(monkeypatch):
+    asked = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=lambda *given: asked.append(given)))
+    keep_freed_memory()
+    assert asked == [(-3, 32 * 2**20), (-1, 2**31 - 1)]
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
+    keep_freed_memory()  # another C library
