@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.utils import _pytree as pytree
 
 from . import running
@@ -160,9 +159,12 @@ class _Planned(torch.autograd.Function):
         return (*(carried[-1].clone() for carried in ran.carries), *in_time)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *given: Tensor | None) -> tuple[Any, ...]:
         """Gradients of the first carry, the rows and the outside tensors."""
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "a recorded loop has no second derivatives; leave out create_graph, or pass record=False"
+            )
         plan, width = ctx.plan, ctx.plan.width
         before, made = ([None if g is None else g.movedim(-2, 0) for g in group] for group in _split(given, width))
         saved, n = ctx.saved_tensors, len(plan.outside)
