@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from . import running
+from . import capture
 from .plan import Plan
 from .recording import CannotRecordError, Step, watch
 from .recording import record as recorded
@@ -138,19 +138,23 @@ class _Planned(torch.autograd.Function):
         first, rows, outside = tensors[:width], tensors[width:inner], tensors[inner:]
         ctx.save_for_backward(*outside)
         with torch.autocast(first[0].device.type, enabled=False), _below_autograd():  # casts were recorded
-            ran = running.forward(plan, first, [row.movedim(-2, 0) for row in rows], outside)
-        ctx.plan, ctx.ran = plan, ran
-        in_time = [a.movedim(0, -2) for a in (*ran.before, *(ran.kept[i] for i in plan.made))]
-        return (*(carried[-1].clone() for carried in ran.carries), *in_time)
+            ctx.run = capture.run(plan, first, [row.movedim(-2, 0) for row in rows], outside)
+        ctx.width, ctx.device = width, first[0].device.type
+        last, before, made = ctx.run.results()
+        return (*last, *(a.movedim(0, -2) for a in (*before, *made)))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *given: Tensor | None) -> tuple[Any, ...]:
         """Gradients of the first carry, the rows and the outside tensors."""
-        plan, width = ctx.plan, ctx.plan.width
-        before, made = ([None if g is None else g.movedim(-2, 0) for g in group] for group in _split(given, width))
-        with _below_autograd():
-            found = running.backward(plan, ctx.ran, ctx.saved_tensors, given[:width], before, made)
+        if ctx.run is None:
+            raise RuntimeError("the loop was run backward before; the first backward pass must say retain_graph=True")
+        outside = ctx.saved_tensors  # may compute them anew, above autograd
+        before, made = ([None if g is None else g.movedim(-2, 0) for g in group] for group in _split(given, ctx.width))
+        with torch.autocast(ctx.device, enabled=False), _below_autograd():
+            found = ctx.run.backward(outside, given[: ctx.width], before, made)
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            ctx.run = None  # frees what it kept while the loss may live on, and its recording for the next loop
         rows = [None if g is None else g.movedim(0, -2) for g in found.rows]
         return (None, *found.first, *rows, *found.outside)
 
