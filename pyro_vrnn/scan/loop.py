@@ -8,9 +8,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
-from . import running
+from . import capture
 from .effects import CannotRecordError, casts, no_autocast
 from .plan import Plan
 from .recording import Step, watch
@@ -150,13 +149,12 @@ class _Planned(torch.autograd.Function):
         width, inner = plan.width, plan.width + len(plan.rows)
         first, rows, outside = tensors[:width], tensors[width:inner], tensors[inner:]
         with no_autocast(first[0].device.type), _below_autograd():
-            ran = running.forward(plan, first, [row.movedim(-2, 0) for row in rows], outside)
+            ctx.run = capture.run(plan, first, [row.movedim(-2, 0) for row in rows], outside)
+        last, before, made = ctx.run.results()
         # Kept as autograd keeps tensors: freed by the backward pass, dropped by activation checkpointing.
-        kept, ctx.ran = pytree.tree_flatten(ran)
-        ctx.save_for_backward(*outside, *kept)
-        ctx.plan = plan
-        in_time = [a.movedim(0, -2) for a in (*ran.before, *(ran.kept[i] for i in plan.made))]
-        return (*(carried[-1].clone() for carried in ran.carries), *in_time)
+        ctx.save_for_backward(*outside, *ctx.run.taken())
+        ctx.width, ctx.outside, ctx.device = width, len(outside), first[0].device.type
+        return (*last, *(a.movedim(0, -2) for a in (*before, *made)))
 
     @staticmethod
     def backward(ctx: Any, *given: Tensor | None) -> tuple[Any, ...]:
@@ -165,12 +163,15 @@ class _Planned(torch.autograd.Function):
             raise RuntimeError(
                 "a recorded loop has no second derivatives; leave out create_graph, or pass record=False"
             )
-        plan, width = ctx.plan, ctx.plan.width
-        before, made = ([None if g is None else g.movedim(-2, 0) for g in group] for group in _split(given, width))
-        saved, n = ctx.saved_tensors, len(plan.outside)
-        ran = pytree.tree_unflatten(saved[n:], ctx.ran)
-        with no_autocast(saved[n].device.type), _below_autograd():
-            found = running.backward(plan, ran, saved[:n], given[:width], before, made)
+        saved = ctx.saved_tensors  # may compute them anew, above autograd
+        if ctx.run is None:
+            raise RuntimeError("the loop was run backward before; the first backward pass must say retain_graph=True")
+        before, made = ([None if g is None else g.movedim(-2, 0) for g in group] for group in _split(given, ctx.width))
+        with no_autocast(ctx.device), _below_autograd():
+            outside, taken = saved[: ctx.outside], saved[ctx.outside :]
+            found = ctx.run.backward(outside, taken, given[: ctx.width], before, made)
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            ctx.run = None  # what is recorded is lent to the next loop, while the loss may live on
         rows = [None if g is None else g.movedim(0, -2) for g in found.rows]
         return (None, *found.first, *rows, *found.outside)
 
