@@ -27,10 +27,10 @@ class Plan:
 
     Attributes:
         once: ``once(*outside)``: what is the same for all steps.
-        forward: ``forward(*carry, *rows, *kept, *outside, *same)``: the carry, then what the backward pass needs; kept
-            are the places of this step's results.
-        backward: ``backward(*saved, *cotangents, *kept, *outside, *same)``: gradients of the carry; kept are the
-            places of the gradients of rows and of factors.
+        forward: ``forward(*places, *carry, *rows, *outside, *same)``: the carry, then what the backward pass needs; what
+            is kept of the step is written to the places.
+        backward: ``backward(*places, *saved, *cotangents, *outside, *same)``: gradients of the carry; those of rows,
+            and factors, are written to the places.
         outside: The outside tensors.
         width: Tensors in the carry.
         kept: What of the forward pass is kept, in the order of places, beginning with the carry after the step.

@@ -124,7 +124,22 @@ def _is_observation(site: dict[str, Any]) -> bool:
     return site["type"] == "sample" and site["is_observed"] and "log_prob_sum" in site and site["name"] != "sequences"
 
 
-class Iwae(Objective):
+class _OfParticles(Objective):
+    """A bound of several draws.
+
+    Args:
+        net: A model with latents.
+        particles: K.
+    """
+
+    kind = Kind.CONSISTENT
+
+    def __init__(self, net: VRNN, particles: int) -> None:
+        super().__init__()
+        self.net, self.particles = net, particles
+
+
+class Iwae(_OfParticles):
     r"""The negative importance-weighted bound (Burda et al. 2016), with doubly reparameterised gradients.
 
     .. math::
@@ -137,17 +152,7 @@ class Iwae(Objective):
     phi_z and the recurrence) count in log p and not in log q, while log q(z_t | x, z_<t) goes on to pass gradient to
     the earlier latents. Stopping the gradient at the outputs of q, its mean and sigma, would cut that path and be
     biased. Hence the second rollout, of the same latents as leaves of a graph of its own.
-
-    Args:
-        net: A model with latents.
-        particles: K.
     """
-
-    kind = Kind.CONSISTENT
-
-    def __init__(self, net: VRNN, particles: int) -> None:
-        super().__init__()
-        self.net, self.particles = net, particles
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """The negative bound; its gradient is the estimator's."""
@@ -169,22 +174,12 @@ class Iwae(Objective):
         return surrogate.detach() - surrogate - bound
 
 
-class Fivo(Objective):
+class Fivo(_OfParticles):
     r"""The negative FIVO bound: :func:`~pyro_vrnn.inference.smc.smc` with the guide as proposal.
 
     Its gradient leaves out the score of the resampled ancestors, as all of its authors do: it is biased, and of lower
     variance (Maddison et al. 2017, Sec. 4).
-
-    Args:
-        net: A model with latents.
-        particles: K.
     """
-
-    kind = Kind.CONSISTENT
-
-    def __init__(self, net: VRNN, particles: int) -> None:
-        super().__init__()
-        self.net, self.particles = net, particles
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """The negative bound."""
