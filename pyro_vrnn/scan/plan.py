@@ -27,8 +27,8 @@ class Plan:
 
     Attributes:
         once: ``once(*outside)``: what is the same for all steps.
-        forward: ``forward(*places, *carry, *rows, *outside, *same)``: the carry, then what the backward pass needs; what
-            is kept of the step is written to the places.
+        forward: ``forward(*places, *carry, *rows, *outside, *same)``: the carry, then what the backward pass needs;
+            what is kept of the step is written to the places.
         backward: ``backward(*places, *saved, *cotangents, *outside, *same)``: gradients of the carry; those of rows,
             and factors, are written to the places.
         outside: The outside tensors.
