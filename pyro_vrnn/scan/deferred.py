@@ -101,6 +101,8 @@ def total(terms: Deferred, stacks: Stacks) -> Tensor:
 
 def _view(node: Node) -> Callable[[Tensor], Tensor]:
     function: Any = node.target
+    if function in {_aten.view.default, _aten._unsafe_view.default}:
+        function = _aten.reshape.default  # the sum may lie in memory otherwise than a share did
     rest, kwargs = node.args[1:], node.kwargs
     return lambda a: function(a, *rest, **kwargs)
 

@@ -1,5 +1,6 @@
 """A loop run by its plan and by the modules: what both give, and whether there was a plan."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +9,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyro_vrnn.scan import loop, scan
 from pyro_vrnn.scan.plan import Plan
@@ -92,6 +94,18 @@ def assert_recorded_equals_modules(net: nn.Module, *inputs: Tensor, **tolerance:
     assert plans(net), "not recorded"
     assert_same(ours, outcome(net, *inputs, record=False), **tolerance)
     assert_same(ours, outcome(net, *inputs), rtol=0, atol=0)  # the second time by the same plan
+
+
+class Counted(TorchDispatchMode):
+    """How often each operation is computed inside, by its name (``mm``, whatever the overload)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.times[func._overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
 
 
 def _flat(a: Any) -> list[Any]:
