@@ -117,7 +117,7 @@ def _product(a_turned: bool, b_turned: bool) -> Callable[..., Tensor]:
     def product(stacks: Stacks, a: int, b: int) -> Tensor:
         left = stacks.joined(a, 0).t() if a_turned else stacks.joined(a, 1)
         right = stacks.joined(b, 1).t() if b_turned else stacks.joined(b, 0)
-        return left @ right
+        return torch.mm(left, right)
 
     return product
 

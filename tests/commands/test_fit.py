@@ -239,10 +239,10 @@ def test_a_run_that_goes_wrong_names_the_step_and_is_failed(command, tmp_path, m
 
     before = loop.Trainer._step
 
-    def spoil(self, share):
+    def spoil(self, ready):
         if self.progress.step == 1:
-            share.batch.x[0, 1] = float("nan")
-        before(self, share)
+            ready.x[0, 1] = float("nan")
+        before(self, ready)
 
     monkeypatch.setattr(loop.Trainer, "_step", spoil)
     ended = _fit(command, record(tmp_path / "tones"), name="spoilt")
