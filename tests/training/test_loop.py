@@ -20,6 +20,18 @@ def _interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.parametrize("objective", ["elbo", "iwae"])
+def test_segments_train_the_same_model(objective, tmp_path):
+    ran = []
+    for every in (0, 2):
+        training = trainer(tmp_path / str(every), objective=objective, checkpoint_every=every)
+        assert training.net.checkpoint_every == every
+        training.fit()
+        ran.append(weights(training.net))
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(*ran, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(ran[0], weights(network()), strict=True))
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_training_raises_the_validation_bound_and_keeps_the_best_state(variant, tmp_path):
     watcher = Recorder()

@@ -180,6 +180,8 @@ def test_combinations_without_meaning_are_refused():
         ({"objective": "fivo", "program": "markov"}, "leave out --program and --elbo"),
         ({"objective": "iwae", "elbo": "trace"}, "leave out --program and --elbo"),
         ({"objective": "iwae", "free_bits": 0.1}, "has no divergence to weight"),
+        ({"checkpoint_every": 5, "program": "markov"}, "--checkpoint-every: not with --program markov"),
+        ({"checkpoint_every": 5, "objective": "fivo"}, "--checkpoint-every: not with --objective fivo"),
     ):
         with pytest.raises(ConfigurationError, match=message):
             build(**options)
