@@ -40,6 +40,9 @@ def touches(node: Node, storages: set[Any]) -> bool:
 
 def written_tensors(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
     """The tensors that an operation writes to."""
+    if func is torch.ops.aten.native_batch_norm.default:  # which does not declare it
+        *_, mean, variance, training, _, _ = args
+        return [a for a in (mean, variance) if training and a is not None]
     declared = func._schema.arguments
     named = dict(zip((argument.name for argument in declared), args, strict=False)) | kwargs
     writes = [a.name for a in declared if a.alias_info is not None and a.alias_info.is_write]

@@ -244,7 +244,7 @@ class _Recorder(_Watcher):
 
     def about_to(self, func: Any, args: Any, kwargs: Any) -> Node:
         """Adds the operation."""
-        if func._schema.is_mutable and any(storage_of(a) in self._given for a in written_tensors(func, args, kwargs)):
+        if any(storage_of(a) in self._given for a in written_tensors(func, args, kwargs)):
             raise CannotRecordError(f"{func} writes to what the step was given")
         node = self.recorded.graph.call_function(func, *pytree.tree_map_only(Tensor, self.node_of, (args, kwargs)))
         node.meta["forward"] = self.forward

@@ -31,7 +31,8 @@ def step_of(function):
 
 PAST = torch.ones(D, requires_grad=True) * 2
 BUFFER, GENERATOR = torch.zeros(D), torch.Generator()
-NORM, SPECTRAL = nn.BatchNorm1d(D), spectral_norm(nn.Linear(D, D))
+NORM, COUNTLESS, SPECTRAL = nn.BatchNorm1d(D), nn.BatchNorm1d(D), spectral_norm(nn.Linear(D, D))
+COUNTLESS.num_batches_tracked = None
 
 
 @pytest.mark.parametrize(
@@ -49,18 +50,19 @@ NORM, SPECTRAL = nn.BatchNorm1d(D), spectral_norm(nn.Linear(D, D))
         (lambda h, x: h + BUFFER.add_(1.0), "writes to what the step was given"),
         (lambda h, x: (h.detach().mul_(2), h + x)[1], "writes to what the step was given"),
         (lambda h, x: NORM(h + x), "writes to what the step was given"),
+        (lambda h, x: COUNTLESS(h + x), "writes to what the step was given"),
         (lambda h, x: SPECTRAL(h + x), "writes to what the step was given"),
         (lambda h, x: h + torch.rand(D, generator=GENERATOR), "generator of its own"),
         (lambda h, x: h[:, :2], "another shape after it"),
     ],
 )
 def test_what_is_refused_and_why(step, message, h, x):
-    generator, mean = GENERATOR.get_state(), NORM.running_mean.clone()
+    generator, mean = GENERATOR.get_state(), COUNTLESS.running_mean.clone()
     with pytest.raises(CannotRecordError, match=message):
         record(step_of(step), (h,), (x,))
     assert not BUFFER.any()
     assert torch.equal(GENERATOR.get_state(), generator)
-    assert torch.equal(NORM.running_mean, mean)
+    assert torch.equal(COUNTLESS.running_mean, mean)
 
 
 def test_operations_forward_then_backward_with_their_facts(h, x):
