@@ -153,7 +153,7 @@ def drawn_with(density: Any, z_t: Tensor) -> tuple[Tensor, ...]:
     """
     names = FAMILIES.get(type(density))
     if names is None:
-        return (full(density.log_prob(z_t)).unsqueeze(-1),)
+        return (density.log_prob(z_t).unsqueeze(-1),)
     return tuple(getattr(density, name) for name in names)
 
 

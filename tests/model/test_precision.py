@@ -1,6 +1,7 @@
 """Under autocast: densities, states, latents, divergences and gradients in float32, and nothing changes without it."""
 
 from collections.abc import Iterator
+from typing import Any
 from unittest.mock import patch
 
 import pyro
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyro_vrnn.model import markov
 from pyro_vrnn.model.densities import DiagonalGaussian, Head
@@ -85,6 +87,42 @@ def test_each_step_keeps_its_state_in_float32(recurrence, layers, variant):
     sites = [site for site in trace.nodes.values() if site["type"] == "sample" and site["name"][1:2] == "_"]
     assert sites
     assert {site[key].dtype for site in sites for key in ("value", "log_prob")} == {FLOAT}
+
+
+class Gates(TorchDispatchMode):
+    """Remembers the dtypes that gates are computed in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dtypes: list[torch.dtype] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.ops.aten.sigmoid.default, torch.ops.aten.tanh.default):
+            self.dtypes.append(args[0].dtype)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("recurrence", "layers"), RECURRENCES[:4])
+def test_gates_are_computed_in_float32(recurrence, layers):
+    net = small("vrnn-gauss", recurrence, layers)
+    x, z, state = torch.randn(4, net.dims.x), torch.randn(4, net.dims.z), net.initial_state((4,))
+    with bf16(), Gates() as gates:
+        net.advance(net.recurrence.prepare(net.phi_x(x)), z, net.features_z(z), state)
+    assert len(gates.dtypes) == layers * (5 if recurrence == "lstm" else 3)
+    assert set(gates.dtypes) == {FLOAT}
+
+
+@pytest.mark.parametrize("variant", ["storn", "srnn"])
+def test_a_guides_own_recurrence_keeps_its_cell_in_float32(variant):
+    net = small(variant)
+    x, mask = ragged()
+    h = None if net.recurrence.reads_z else torch.randn(*mask.shape, net.dims.h)
+    with bf16():
+        features_x = net.phi_x(x)
+        assert features_x.dtype is torch.bfloat16
+        _, memory = net.guide.prepare(features_x, mask, h)
+        _, memory = net.guide.prepare(features_x, mask, h, memory)
+    assert {a.dtype for a in memory} == {FLOAT}
 
 
 def loss_and_gradient(net: VRNN, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, list[Tensor]]:
