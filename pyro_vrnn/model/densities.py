@@ -13,6 +13,8 @@ from torch.distributions import MultivariateNormal, constraints
 from torch.distributions.kl import register_kl
 from torch.nn import functional as F
 
+from pyro_vrnn.model.precision import full
+
 #: Smallest standard deviation: sigma = softplus(a) + SIGMA_FLOOR (released code of Chung et al. 2015).
 SIGMA_FLOOR = 1e-4
 #: Where the bias of every sigma head starts (released code).
@@ -102,7 +104,7 @@ def draw(density: Any, eps: Tensor | None) -> Tensor:
         density: Of batch ``(*B,)`` and event ``(D,)``.
         eps: The noise.
     """
-    return density.rsample()
+    return full(density.rsample())
 
 
 @draw.register
@@ -183,7 +185,7 @@ class Head(nn.Module):
         """Sets the bias ``(inputs,)`` of the layer below as training should start; by default leaves it."""
 
     def forward(self, a: Tensor) -> Any:
-        """Maps ``(*B, inputs)`` to a density with batch ``(*B,)``."""
+        """Maps ``(*B, inputs)`` to a density with batch ``(*B,)``, in float32 also under autocast."""
         raise NotImplementedError
 
 
@@ -204,7 +206,7 @@ class DiagonalGaussian(Head):
 
     def forward(self, a: Tensor) -> DiagonalNormal:
         """Maps ``(*B, 2 D)`` to a density with batch ``(*B,)``."""
-        mu, rho = a.chunk(2, -1)
+        mu, rho = full(a).chunk(2, -1)
         return DiagonalNormal(mu, F.softplus(rho) + SIGMA_FLOOR)
 
 
@@ -229,7 +231,7 @@ class ConstantGaussian(Head):
 
     def forward(self, a: Tensor) -> DiagonalNormal:
         """Maps ``(*B, D)`` to a density with batch ``(*B,)``."""
-        return DiagonalNormal(a, self.sigma.expand(a.shape))
+        return DiagonalNormal(full(a), self.sigma.expand(a.shape))
 
 
 class GaussianMixture(Head):
@@ -252,7 +254,7 @@ class GaussianMixture(Head):
 
     def forward(self, a: Tensor) -> dist.MixtureSameFamily:
         """Maps ``(*B, K (2 D + 1))`` to a density with batch ``(*B,)``."""
-        logits, mu, rho = a.split([self.components, *[self.components * self.width] * 2], -1)
+        logits, mu, rho = full(a).split([self.components, *[self.components * self.width] * 2], -1)
         shape = (self.components, self.width)
         components = DiagonalNormal(mu.unflatten(-1, shape), F.softplus(rho.unflatten(-1, shape)) + SIGMA_FLOOR)
         return dist.MixtureSameFamily(dist.Categorical(logits=logits), components)

@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 
 from pyro_vrnn.model.densities import DiagonalGaussian, Head
 from pyro_vrnn.model.nets import MLP, start_lstm
+from pyro_vrnn.model.precision import full, in_full
 from pyro_vrnn.model.state import Dims, State
 
 
@@ -116,8 +117,9 @@ class IndependentGuide(Guide):
         self, features_x: Tensor, mask: Tensor, h: Tensor | None = None, memory: Any = None
     ) -> tuple[Tensor, Any]:
         """The density's parameters for all t."""
-        flat = features_x.reshape(-1, *features_x.shape[-2:])
-        forward, memory = self.rnn(flat, memory)
+        flat = full(features_x).reshape(-1, *features_x.shape[-2:])
+        with in_full(flat):
+            forward, memory = self.rnn(flat, memory)
         return self.net(forward).reshape(*features_x.shape[:-1], -1), memory
 
     def forward(self, prepared: Tensor, state: State, prior: Callable[[], Distribution]) -> Distribution:
@@ -154,12 +156,13 @@ class SmoothingGuide(Guide):
         """The share of the backward LSTM's output in the first layer, for all t."""
         if h is not None:
             features_x = torch.cat([features_x, h], -1)
-        flat = features_x.reshape(-1, *features_x.shape[-2:])
+        flat = full(features_x).reshape(-1, *features_x.shape[-2:])
         # Each row is turned about its own end, so that padding is read after the frames and cannot reach them.
         steps = torch.arange(flat.shape[1], device=flat.device)
         lengths = mask.expand(features_x.shape[:-1]).reshape(flat.shape[:2]).sum(-1, keepdim=True)
         turned = torch.where(steps < lengths, lengths - 1 - steps, steps).unsqueeze(-1)
-        backward, memory = self.rnn(flat.gather(1, turned.expand_as(flat)), memory)
+        with in_full(flat):
+            backward, memory = self.rnn(flat.gather(1, turned.expand_as(flat)), memory)
         backward = backward.gather(1, turned.expand_as(backward))
         return self.net.first(backward).reshape(*features_x.shape[:-1], -1), memory
 

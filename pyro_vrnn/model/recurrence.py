@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_vrnn.model.nets import Affine, orthogonal_blocks
+from pyro_vrnn.model.precision import full, in_full
 from pyro_vrnn.model.state import Dims, State
 from pyro_vrnn.scan import scan
 
@@ -80,7 +81,7 @@ class Linear(Recurrence):
 
     def prepare(self, features_x: Tensor) -> Tensor:
         """B phi_x(x_t) for all t."""
-        return self.read.first(features_x)
+        return full(self.read.first(features_x))
 
     def forward(self, prepared: Tensor, features_z: Tensor, state: State) -> Next:
         """Adds C phi_z(z_t) and A h_{t-1}."""
@@ -103,7 +104,7 @@ class Stacked(Recurrence):
 
     def prepare(self, features_x: Tensor) -> Tensor:
         """The share of phi_x(x_t) in the first layer's gates, with their bias, for all t."""
-        return self.cells[0].read.first(features_x)
+        return full(self.cells[0].read.first(features_x))
 
 
 class LSTM(Stacked):
@@ -127,7 +128,7 @@ class LSTM(Stacked):
         new_h: list[Tensor] = []
         new_c: list[Tensor] = []
         for i, (cell, h, c) in enumerate(zip(self.cells, hs, cs, strict=True)):
-            first, others = (prepared, (features_z,)) if i == 0 else (cell.read.first(new_h[-1]), ())
+            first, others = (prepared, (features_z,)) if i == 0 else (full(cell.read.first(new_h[-1])), ())
             for made, item in zip((new_h, new_c), cell(first, others, h, c), strict=True):
                 made.append(item)
         return new_h[-1], (*new_c, *new_h[:-1])
@@ -138,7 +139,8 @@ class LSTM(Stacked):
         x, batch_shape = _flat_inputs(features_x, features_z if self.reads_z else None, state.h)
         hx = tuple(torch.stack([s.reshape(-1, self.dims.h) for s in group]) for group in (hs, cs))
         weights = [w for cell in self.cells for w in cell.library_weights()]
-        out, h_n, c_n = torch.lstm(x, hx, weights, True, self.layers, 0.0, self.training, False, True)
+        with in_full(x):
+            out, h_n, c_n = torch.lstm(x, hx, weights, True, self.layers, 0.0, self.training, False, True)
         last_h, last_c = (s.reshape(self.layers, *batch_shape, -1).unbind(0) for s in (h_n, c_n))
         return out.reshape(*batch_shape, *out.shape[-2:]), (last_h[-1], (*last_c, *last_h[:-1]))
 
@@ -188,7 +190,7 @@ class GRU(Stacked):
         """One step of every layer."""
         new_h: list[Tensor] = []
         for i, (cell, h) in enumerate(zip(self.cells, (*state.memory, state.h), strict=True)):
-            read = cell.read.rest(prepared, features_z) if i == 0 else cell.read.first(new_h[-1])
+            read = cell.read.rest(prepared, features_z) if i == 0 else full(cell.read.first(new_h[-1]))
             new_h.append(cell(read, h))
         return new_h[-1], tuple(new_h[:-1])
 
@@ -197,7 +199,8 @@ class GRU(Stacked):
         x, batch_shape = _flat_inputs(features_x, features_z if self.reads_z else None, state.h)
         hx = torch.stack([s.reshape(-1, self.dims.h) for s in (*state.memory, state.h)])
         weights = [w for cell in self.cells for w in cell.library_weights()]
-        out, h_n = torch.gru(x, hx, weights, True, self.layers, 0.0, self.training, False, True)
+        with in_full(x):
+            out, h_n = torch.gru(x, hx, weights, True, self.layers, 0.0, self.training, False, True)
         hs = h_n.reshape(self.layers, *batch_shape, -1).unbind(0)
         return out.reshape(*batch_shape, *out.shape[-2:]), (hs[-1], tuple(hs[:-1]))
 
@@ -236,4 +239,4 @@ def _flat_inputs(features_x: Tensor, features_z: Tensor | None, h: Tensor) -> tu
     batch_shape = h.shape[:-1]
     read = [features_x] if features_z is None else [features_x, features_z]
     x = torch.cat([a.expand(*batch_shape, *a.shape[-2:]) for a in read], -1)
-    return x.reshape(-1, *x.shape[-2:]), batch_shape
+    return full(x).reshape(-1, *x.shape[-2:]), batch_shape

@@ -91,16 +91,22 @@ def _join(graph: Graph, node: Node, constants: dict[Node, None], written: set[An
             products.append(term)
         else:
             terms.append(term)
-    if not products:
+    dtypes = {product.meta["dtype"] for product in products}
+    if len(dtypes) != 1 or any(term.meta["dtype"] != node.meta["dtype"] for term in terms):
         return
     with graph.inserting_before(node):
         plus: Node | None = None
         for term in terms:
             plus = term if plus is None else _like(graph.call_function(_aten.add.Tensor, (plus, term)), node)
         a = [product.args[0] for product in products]
-        joined = a[0] if len(a) == 1 else _like(graph.call_function(_aten.cat.default, (a, 1)), node)
+        joined = a[0] if len(a) == 1 else _like(graph.call_function(_aten.cat.default, (a, 1)), products[0])
         weight = _stacked(graph, [product.args[1] for product in products], 0, constants)
-        _replace(graph, node, _product(graph, joined, weight, plus, node, constants))
+        if node.meta["dtype"] in dtypes:
+            made = _product(graph, joined, weight, plus, node, constants)
+        else:  # under autocast narrow products are added to a wide term
+            narrow = _product(graph, joined, weight, None, products[0], constants)
+            made = _like(graph.call_function(_aten.add.Tensor, (plus, narrow)), node)
+        _replace(graph, node, made)
     for unused in (*inner, *products):
         if not unused.users:
             graph.erase_node(unused)
