@@ -46,6 +46,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"pyro_vrnn\..*\._\w+"),  # private bases
     # Type variables.
     (r"py:class", r"pyro_vrnn\.(commands\.options\.Function|data\.sequences\.Values|training\.world\.Anything)"),
+    (r"py:class", r"pyro_vrnn\.training\.ahead\.Item"),
     (r"py:class", r"pyro_vrnn\.commands\.subject\.Part"),
     (r"py:attr", "HEADINGS"),  # of the table that is printed
 ]

@@ -24,7 +24,7 @@ LONGEST = 4096
 PIECE = 512
 
 #: A batch's noise, or None for the caller's random state.
-AnyNoise = TypeVar("AnyNoise", Noise, Noise | None)
+_AnyNoise = TypeVar("_AnyNoise", Noise, Noise | None)
 
 
 class Frames(Protocol):
@@ -167,7 +167,7 @@ def spans(T: int) -> list[range]:
     return [range(start, min(start + size, T)) for start in range(0, T, size)]
 
 
-def parts(x: Frames, mask: Tensor, noise: AnyNoise, particles: int = 1) -> Iterator[tuple[Frames, Tensor, AnyNoise]]:
+def parts(x: Frames, mask: Tensor, noise: _AnyNoise, particles: int = 1) -> Iterator[tuple[Frames, Tensor, _AnyNoise]]:
     """A batch in parts of whole rows, each of which one pass takes.
 
     Args:
