@@ -147,7 +147,7 @@ def _started() -> Asked | None:
     """What the launcher of this process has started."""
     if not all(os.environ.get(name) for name in RANK):
         return None
-    devices, size = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
-    if size % devices:
+    devices, size = (supervising.number_in(name) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    if not devices or size % devices:
         raise ConfigurationError(f"{size} processes of which this machine has {devices}: every machine needs as many")
     return Asked(devices, size // devices)

@@ -13,7 +13,8 @@ from pyro_vrnn.training.config import Config, read
 #: What a resumed run may be given anew: how long and where it trains, not what it is.
 RESUMABLE = {
     *("training.epochs", "training.max_steps", "training.patience"),
-    *("training.device", "training.devices", "training.nodes", "training.precision", "tracking.uri"),
+    *("training.device", "training.devices", "training.nodes", "training.precision"),
+    *("training.checkpoint_every", "tracking.uri"),
 }
 
 

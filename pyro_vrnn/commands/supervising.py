@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
+from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.training.config import TrainingOptions
 
 #: Names the descriptor of a rank's end of the socket.
@@ -108,6 +109,18 @@ def supervise(options: TrainingOptions) -> int:
         return _explain(failed, ranks[0], options)
 
 
+def number_in(name: str) -> int:
+    """The number in an environment variable; 0 where there is none.
+
+    Raises:
+        ConfigurationError: If it is none.
+    """
+    text = os.environ.get(name, "0")
+    if not text.isdecimal():
+        raise ConfigurationError(f"{name}={text}: expected a number, as torchrun sets it")
+    return int(text)
+
+
 def _explain(failed: _Rank, first: _Rank, options: TrainingOptions) -> int:
     """Says which rank ended and how, ends the run that rank 0 wrote, and gives the status to exit with."""
     status = failed.process.returncode
@@ -117,7 +130,7 @@ def _explain(failed: _Rank, first: _Rank, options: TrainingOptions) -> int:
     said = _said(failed)
     if status == USER_ERROR and said:
         words += f": {said.splitlines()[-1].removeprefix('pyro-vrnn: ')}"
-    elif status > 0:
+    elif status > 0 and said:
         print(said, file=sys.stderr)
     ended = "" if first.process.returncode == 0 else _fail_the_run(first.link, words)
     print(f"pyro-vrnn: {words}{ended}", file=sys.stderr)
@@ -125,7 +138,10 @@ def _explain(failed: _Rank, first: _Rank, options: TrainingOptions) -> int:
 
 
 def _start(options: TrainingOptions, held: ExitStack) -> list[_Rank]:
-    node, size = int(os.environ.get("NODE_RANK", 0)) if options.nodes > 1 else 0, options.devices * options.nodes
+    node, size = number_in("NODE_RANK") if options.nodes > 1 else 0, options.devices * options.nodes
+    if node >= options.nodes:
+        raise ConfigurationError(f"NODE_RANK={node}: --nodes {options.nodes} are numbered from 0")
+    threads = max(1, (os.cpu_count() or 1) // options.devices)
     meeting = {} if options.nodes > 1 else {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     ranks = []
     for local in range(options.devices):
@@ -137,6 +153,7 @@ def _start(options: TrainingOptions, held: ExitStack) -> list[_Rank]:
             "LOCAL_RANK": local,
             "LOCAL_WORLD_SIZE": options.devices,
             "GROUP_RANK": node,
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads),
             LINK: theirs.fileno(),
             # What can be imported here can be there.
             "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),

@@ -140,6 +140,11 @@ class PerStep:
         """Log-density of every step's value, ``(*B, T, D)`` to ``(*B, T)``."""
         if value.shape == self.z.shape and value.data_ptr() == self.z.data_ptr():
             return self.log_q
+        if len(self.steps) != value.shape[-2]:
+            raise NotImplementedError(
+                f"log-density of {type(self.steps[0]).__name__} at values that were not drawn: a recorded loop keeps"
+                " no density of each step; name the family in pyro_vrnn.model.densities.FAMILIES"
+            )
         pairs = zip(self.steps, value.unbind(-2), strict=True)
         return torch.stack([step.log_prob(value_t) for step, value_t in pairs], -1)
 
@@ -161,14 +166,14 @@ def over_time(steps: Sequence[Any], z: Tensor, handed: Sequence[Tensor]) -> Any:
     """One density with a time axis, batch ``(*B, T)``, from those of T steps, each with batch ``(*B,)``.
 
     Args:
-        steps: Densities of steps; at least one, whose family is that of all.
+        steps: Densities of steps, the last ones of them in order; at least one, whose family is that of all.
         z: What was drawn, ``(*B, T, D)``.
         handed: What :func:`drawn_with` gave, each ``(*B, T, D)``.
     """
     names = FAMILIES.get(type(steps[0]))
     if names is None:
         (log_q,) = handed
-        return PerStep(steps, z, log_q.squeeze(-1))
+        return PerStep(steps[-z.shape[-2] :], z, log_q.squeeze(-1))
     return type(steps[0])(**dict(zip(names, handed, strict=True)), validate_args=False)
 
 

@@ -22,6 +22,7 @@ from itertools import count
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet, ref
 
+import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
@@ -35,8 +36,8 @@ from .running import Gradients, Ran, Tensors
 enabled = True
 #: Loops of the same plan, shapes and bucket that run operation by operation before one is recorded.
 EAGER = 2
-#: Recorded loops that are kept, in all.
-KEPT = 4
+#: Recorded loops that are kept, in all: those of the lengths between T and 4 T.
+KEPT = 16
 
 
 class Run(Protocol):
@@ -158,7 +159,8 @@ def _seen_before(
 ) -> _Seen:
     shapes = tuple((a.shape, a.dtype) for a in (*first, *(row[0] for row in rows)))
     # A parameter is read at its address: one that was given other memory wants another recording.
-    key = (recorder, shapes, bucket(rows[0].shape[0]), tuple(a.data_ptr() for a in outside))
+    products = (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32)
+    key = (recorder, shapes, bucket(rows[0].shape[0]), tuple(a.data_ptr() for a in outside), products)
     seen = _seen.setdefault(plan, defaultdict(_Seen))[key]
     seen.times, seen.last = seen.times + 1, next(_clock)
     return seen

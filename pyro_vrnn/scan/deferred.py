@@ -84,7 +84,7 @@ def defer(gradient: Node, factors: list[Node]) -> Deferred:
     if node.target is _aten.mm.default:
         (a, a_turned), (b, b_turned) = _untransposed(node.args[0]), _untransposed(node.args[1])
         return [Term((position(a), position(b)), _product(a_turned, b_turned), rest)]
-    if node.target is _aten.sum.dim_IntList:
+    if node.target is _aten.sum.dim_IntList and node.args[1] and not node.kwargs:
         summed, dims, *keep = node.args
         assert isinstance(summed, Node)
         return [Term((position(summed),), _rows_summed(dims, bool(keep and keep[0])), rest)]

@@ -91,7 +91,6 @@ def backward(
         made: Gradients of what the steps made, each ``(T, *B, D)``.
     """
     zeros = plan.zeros()
-    made = [None if g is None else g.contiguous() for g in made]
     kept = _room(plan.kept_back, len(ran.saved))
     into: list[Tensor | None] = [None if g is None else g.contiguous() for g in last]
     before, made = ([None if g is None else g.contiguous() for g in group] for group in (before, made))

@@ -146,7 +146,7 @@ class Trainer:
                     break
                 self._end_epoch()
             (stop,) = self.world.any(interruption.asked)
-            if stop and self.best is None:
+            if self.best is None:
                 self._validate()
             self._save()
         assert self.best is not None

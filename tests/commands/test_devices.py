@@ -222,3 +222,14 @@ def test_ranks_that_read_other_data_are_named():
     ranks.same_data(["a" * 40, "a" * 40])
     with pytest.raises(DataError, match="rank 1 reads other data than rank 0"):
         ranks.same_data(["a" * 40, "b" * 40])
+
+
+def test_a_launcher_that_says_no_number_is_told_so(monkeypatch):
+    for name in RANK:
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "x")
+    with pytest.raises(ConfigurationError, match="LOCAL_WORLD_SIZE=x: expected a number"):
+        settled(read())
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "0")
+    with pytest.raises(ConfigurationError, match="1 processes of which this machine has 0"):
+        settled(read())

@@ -178,5 +178,5 @@ def test_densities_of_steps_that_were_not_kept_are_known_where_they_were_drawn_a
     z, log_q = torch.randn(4, 6, D), torch.randn(4, 6, 1)
     together = over_time([step], z, [log_q])
     assert together.log_prob(z.detach()).equal(log_q.squeeze(-1))
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(NotImplementedError, match="FAMILIES"):
         together.log_prob(z + 1)

@@ -6,6 +6,7 @@ import torch
 
 from pyro_vrnn.inference.likelihood import elbo
 from pyro_vrnn.model.variants import VARIANTS
+from pyro_vrnn.training import loop
 from pyro_vrnn.training.loop import NotFiniteError
 from pyro_vrnn.training.objective import Elbo
 
@@ -208,3 +209,21 @@ def test_cpu_and_cuda_agree():
 def test_frames_have_the_width_of_the_network(tmp_path):
     with pytest.raises(ValueError, match=rf"expected \(B, T, {FRAME}\)"):
         Elbo(network())(torch.zeros(2, 3, FRAME + 1), torch.ones(2, 3, dtype=torch.bool))
+
+
+def test_a_run_cut_before_its_first_validation_is_resumed_where_no_step_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+
+    def cut():
+        raise KeyboardInterrupt
+
+    begun = trainer(tmp_path)
+    monkeypatch.setattr(begun, "_validate", cut)
+    with pytest.raises(KeyboardInterrupt):
+        begun.fit()
+    resumed = trainer(tmp_path, max_steps=1)
+    resumed.resume()
+    assert resumed.progress.step >= 1
+    assert resumed.best is None
+    assert resumed.fit()
+    assert resumed.best is not None
