@@ -144,6 +144,18 @@ def test_autocast_on_and_off(net):
     assert len(plans(net)) >= 2
 
 
+def test_what_the_step_keeps_out_of_autocast_is_not_rounded_backward_either():
+    def step(net, h, x):
+        with torch.autocast("cpu", enabled=False):
+            return torch.tanh(net.a(h) + x)
+
+    net, batch = Loop(step, a=nn.Linear(D, D)).float(), a_batch(dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = outcome(net, *batch)
+    assert plans(net)
+    assert_same(ours, outcome(net, *batch, record=False), rtol=1e-4, atol=1e-5)
+
+
 def test_a_backward_pass_inside_autocast(net):
     """Plain autograd would round there; the loop does what was recorded."""
     net.eval().float()

@@ -229,32 +229,3 @@ def test_dropout_draws_what_the_modules_draw_and_not_the_same_at_every_step():
     ours, _ = outcome(net, *a_batch())
     patterns = {tuple(map(tuple, made.eq(0).tolist())) for made in ours[2].unbind(-2)}
     assert len(patterns) > 1
-
-
-def turned(a: Tensor) -> Tensor:
-    """The same numbers, laid out in memory the other way round."""
-    return a.transpose(0, -1).contiguous().transpose(0, -1)
-
-
-class Turned(Loop):
-    """Everything that enters the loop, forward and backward, lies the other way round in memory."""
-
-    def forward(self, h: Tensor, x: Tensor, *, record: bool = True) -> tuple[Tensor, ...]:
-        return tuple(turned(2 * out) for out in super().forward(turned(h), turned(x), record=record))
-
-
-@pytest.mark.parametrize("name", IN_THREE)
-def test_the_layout_of_memory_is_nothing_to_the_loop(name):
-    net = loop(name)
-    net.__class__ = Turned
-    assert_recorded_equals_modules(net, *a_batch(2, B))
-
-
-def test_a_carry_and_its_gradient_that_lie_the_other_way_round():
-    def step(net, h, x):
-        h = net.a(turned(net.c(h)) + x)
-        return turned(h), h
-
-    net = loop("linear")
-    net.step = step
-    assert_recorded_equals_modules(net, *a_batch(2, B))
