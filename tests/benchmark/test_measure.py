@@ -8,7 +8,6 @@ import torch
 from pyro_vrnn.benchmark import machine as room
 from pyro_vrnn.benchmark.floor import gemm_operations
 from pyro_vrnn.benchmark.measure import Machine, Measurement, measure, race
-from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.training.device import Precision
 
 CPU = torch.device("cpu")
@@ -73,15 +72,6 @@ def test_a_machine_says_what_it_does_at_best(machine):
     assert machine.line().endswith(f"(float32, side {machine.gemm.side})"), "a CPU's bandwidths are not measured"
     machine.bandwidths = (2e12, 1.5e11)
     assert machine.line().endswith("; L2 cache 2,000 GB/s, memory 150 GB/s")
-
-
-def test_tf32_is_refused_on_a_cpu_and_settings_are_put_back():
-    with pytest.raises(ConfigurationError, match="a CPU has no TF32"):
-        Precision("tf32", CPU)
-    before = torch.get_float32_matmul_precision()
-    with Precision("tf32", torch.device("cuda")).products():
-        assert torch.get_float32_matmul_precision() == "high"
-    assert torch.get_float32_matmul_precision() == before
 
 
 @pytest.mark.gpu

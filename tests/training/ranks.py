@@ -118,7 +118,7 @@ def given_noise(indices: list[int]) -> Iterator[None]:
     """Inside, every draw is made of noise that belongs to the sequence; where Pyro draws a step, it is the mean."""
     noise = Noise(0, indices)
 
-    def drawn(net, x, mask, shape, **given):
+    def drawn(net, x, mask, shape, *, by_dimension=False, **given):
         eps = noise.normal(range(3), range(mask.shape[1]), net.dims.z, x)
         return infer(net, x, mask, shape, eps=eps if len(shape) == 2 else eps[0], **given)
 
