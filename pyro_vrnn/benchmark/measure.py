@@ -15,7 +15,7 @@ from pyro_vrnn.benchmark.steps import Case
 from pyro_vrnn.benchmark.timing import interleaved
 from pyro_vrnn.benchmark.traffic import loop_weights, traffic_seconds
 from pyro_vrnn.model.variants import ModelOptions
-from pyro_vrnn.training.device import Precision, keep_freed_memory
+from pyro_vrnn.training.device import Precision, keep_freed_memory, name_of
 from pyro_vrnn.training.objective import Elbo
 
 
@@ -71,7 +71,7 @@ class Machine:
     @property
     def name(self) -> str:
         """The device in words."""
-        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
+        return name_of(self.device)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from pyro_vrnn.tracking import (
 )
 from pyro_vrnn.training.checkpoint import Progress as Standing
 from pyro_vrnn.training.config import Config, read
-from pyro_vrnn.training.device import Precision, device_named
+from pyro_vrnn.training.device import Precision, device_named, name_of
 from pyro_vrnn.training.files import write_whole
 from pyro_vrnn.training.loop import Trainer
 from pyro_vrnn.training.objective import check_objective, validated_by
@@ -87,7 +87,7 @@ def _fit(config: Config, world: World, uri: str, resume: str | None, out: Consol
     device = world.device or device_named(config.training.device)
     precision = Precision(config.training.precision, device).name
     out.print(
-        f"device {_device(device)}{f', {world.size} ranks' if world.size > 1 else ''}, {torch.get_num_threads()} "
+        f"device {name_of(device)}{f', {world.size} ranks' if world.size > 1 else ''}, {torch.get_num_threads()} "
         f"threads, torch {torch.__version__}, seed {config.training.seed}"
         + ("" if precision == "float32" else f", precision {precision}")
     )
@@ -244,7 +244,7 @@ def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
         "data": name,
         "data.checksum": corpus.checksum,
         "seed": str(config.training.seed),
-        "device": _device(next(net.parameters()).device),
+        "device": name_of(next(net.parameters()).device),
         **provenance(),
     }
     counts = {f"parameters.{part}": count for part, count in parameters_per_part(net).items()}
@@ -283,7 +283,3 @@ def _read(config: Config, out: Console) -> Corpus:
             bar.update(tasks[what], completed=done, total=total)
 
         return load(config.data, seed=config.training.seed, progress=progress)
-
-
-def _device(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -126,8 +126,7 @@ def _given_h(net: VRNN, guide: Guide, reading: Reading, first: State, eps: Tenso
     assert reading.ran is not None
     h, last_h, memory = reading.ran
     batch_shape = first.z.shape[:-1]
-    # In memory of their own, a step in one piece: a recorded loop reads particles' rows as one matrix.
-    h = h.expand(*batch_shape, *h.shape[-2:]).movedim(-2, 0).contiguous().movedim(0, -2)
+    h = h.expand(*batch_shape, *h.shape[-2:])
     seen: list[Distribution] = []
 
     def step(carry: tuple[Tensor, ...], row: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:

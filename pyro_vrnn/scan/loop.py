@@ -58,7 +58,7 @@ def scan(
     owner: Any,
     key: Hashable = (),
     record: bool = True,
-) -> "Scanned":
+) -> Scanned:
     """Runs a step over time.
 
     The step must be a function of what it reads: the same operations at every step, whatever the values. One that is
@@ -72,7 +72,6 @@ def scan(
         owner: Whose loop it is: what is recorded lives as long.
         key: Tells apart the loops of one owner.
         record: Whether the step may be recorded.
-
     """
     step, steps = _of_one_type(step), rows[0].shape[-2]
     by_step = [row.unbind(-2) for row in rows]

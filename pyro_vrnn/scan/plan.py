@@ -27,8 +27,8 @@ class Plan:
 
     Attributes:
         once: ``once(*outside)``: what is the same for all steps.
-        forward: ``forward(*places, *carry, *rows, *outside, *same)``: the carry, then what the backward pass needs;
-            what is kept of the step is written to the places.
+        forward: ``forward(*places, *carry, *rows, *outside, *same)``: what the backward pass needs; the carry, and
+            what is kept of the step beside it, are written to the places.
         backward: ``backward(*places, *saved, *cotangents, *outside, *same)``: gradients of the carry; those of rows,
             and factors, are written to the places.
         outside: The outside tensors.
@@ -81,7 +81,7 @@ class Plan:
         saved = [a for a in graph.nodes if a in read and a.meta["forward"] and a not in known]
         cotangents = [node for node in recorded.cotangents if node is not None]
         self.once = _compiled(outside, same, same)
-        self.forward = _compiled([*inner, *outside, *same], ahead, [*after, *saved], front)
+        self.forward = _compiled([*inner, *outside, *same], ahead, saved, front)
         carried = [node for node in of_carry if node is not None]
         self.backward = _compiled([*saved, *cotangents, *outside, *same], behind, carried, back)
 

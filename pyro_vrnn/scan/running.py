@@ -1,6 +1,6 @@
 """Running a plan: the loop forward, the loop backward, and what waits for its end."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -52,9 +52,8 @@ def forward(plan: Plan, first: Sequence[Tensor], rows: Sequence[Tensor], outside
     same = plan.once(*outside)
     carry: Sequence[Tensor] = [carried[0] for carried in carries]
     for places, row in zip(zip(*map(_steps, kept), strict=True), zip(*map(_steps, rows), strict=True), strict=True):
-        results = plan.forward(*places, *carry, *row, *outside, *same)
+        saved.append(plan.forward(*places, *carry, *row, *outside, *same))
         carry = places[:width]
-        saved.append(results[width:])
     return Ran(same, carries, kept, saved)
 
 
@@ -116,10 +115,8 @@ def _room(facts: Sequence[dict[str, Any]], steps: int) -> Tensors:
     return tuple(torch.empty((steps, *of["shape"]), dtype=of["dtype"], device=of["device"]) for of in facts)
 
 
-def _steps(a: Tensor) -> Iterable[Tensor]:
-    """Step by step, each in one piece, as the step was recorded with."""
-    steps = a.unbind(0)
-    return steps if steps[0].is_contiguous() else (step.contiguous() for step in steps)
+def _steps(a: Tensor) -> Tensors:
+    return a.unbind(0)
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:

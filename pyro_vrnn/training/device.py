@@ -38,6 +38,11 @@ def device_named(name: str) -> torch.device:
     return device
 
 
+def name_of(device: torch.device) -> str:
+    """The device in words."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def keep_freed_memory() -> None:
     """Has the C library keep what a step frees for the next one, where it would give it back to the system.
 
@@ -82,9 +87,7 @@ class Precision:
         if name == "tf32" and device.type == "cpu":
             raise ConfigurationError("--precision tf32: a CPU has no TF32; use float32 or bf16, or --device cuda")
         if name != "float32" and device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
-            raise ConfigurationError(
-                f"--precision {name}: {torch.cuda.get_device_name(device)} has none; use --precision float32"
-            )
+            raise ConfigurationError(f"--precision {name}: {name_of(device)} has none; use --precision float32")
 
     @contextmanager
     def products(self) -> Iterator[None]:
