@@ -2,10 +2,15 @@
 
 import click
 
+from pyro_vrnn.commands.prepare import command as prepare
+
 
 @click.group("data")
 def command() -> None:
     """What there is to train on."""
+
+
+command.add_command(prepare)
 
 
 @command.command("list")

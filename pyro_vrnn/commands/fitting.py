@@ -124,7 +124,7 @@ def _train_and_score(
         # A name is one run's own: whoever repeats the configuration makes another run.
         stored = config.model_copy(update={"tracking": config.tracking.model_copy(update={"name": None})})
         write_whole(folder / "config.toml", stored.toml().encode())
-        parts = {part: getattr(corpus, part).names for part in ("train", "validation", "test")}
+        parts = {part: sequences.listed() for part, sequences in corpus.parts.items()}
         write_whole(folder / "split.json", json.dumps(parts, indent=1).encode())
         for path in (folder / "config.toml", folder / "split.json"):
             tracked.artifact(path)

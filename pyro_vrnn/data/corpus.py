@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import exp
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -123,7 +123,7 @@ class Corpus:
             described[f"{name}_sequences"] = len(part)
             described[f"{name}_frames"] = int(part.lengths.sum())
             described[f"{name}_hours"] = self._hours(part)
-            described[f"{name}_speakers"] = None if part.speakers is None else len(set(part.speakers))
+            described[f"{name}_speakers"] = part.voices
         return described
 
     def lines(self) -> list[str]:
@@ -163,6 +163,22 @@ class Corpus:
             return None
         seconds = [part.seconds for part in parts]
         return None if None in seconds else sum(one for one in seconds if one is not None) / 3600
+
+
+class Unsplit(NamedTuple):
+    """All of a source, without parts.
+
+    Attributes:
+        sequences: In the order of their names (all parts, in their order, of a simulated set).
+        skipped: Files that were left out, and why.
+        lsb: As in `Corpus`.
+        lossless: As in `Corpus`.
+    """
+
+    sequences: Sequences
+    skipped: tuple[Skipped, ...]
+    lsb: float | None
+    lossless: bool
 
 
 def std_in_steps(normaliser: Normaliser, lsb: float | None, width: int) -> float | None:

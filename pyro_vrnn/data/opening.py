@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 from ..errors import DataError
 from . import linear_gaussian
-from .corpus import Corpus
+from .corpus import Corpus, Unsplit
 from .dither import Dither
 from .kinds import Kind
 from .normaliser import Normaliser
 from .options import EMBEDDED, LINEAR_GAUSSIAN, DataOptions
-from .recordings import Progress, Recordings, Skipped, read_recordings, segment_frames
+from .prepared.manifest import is_prepared, read_manifest
+from .recordings import Progress, Recordings, read_recordings, segment_frames
 from .sequences import INT16_STEP, Sequences
 from .splits import check_options, find_speakers, split_names
 from .statistics import moments, normaliser_of, training_moments
@@ -36,6 +37,9 @@ def look(options: DataOptions) -> Source:
     """
     if options.source == LINEAR_GAUSSIAN:
         return Source("arrays", len(linear_gaussian.MODEL.R))
+    if _is_cache(options):
+        manifest = read_manifest(options.source)
+        return Source(manifest.kind, options.frame if manifest.kind == "audio" else manifest.frame)
     return Source("audio", options.frame)
 
 
@@ -52,6 +56,10 @@ def load(options: DataOptions, *, seed: int, progress: Progress | None = None) -
     """
     if options.source == LINEAR_GAUSSIAN:
         return _simulate(options)
+    if _is_cache(options):
+        from .prepared import using
+
+        return using.load(options, seed=seed)
     name = options.source
     options = _resolve(options, progress)
     found = read_recordings(options, progress)
@@ -87,22 +95,6 @@ def load(options: DataOptions, *, seed: int, progress: Progress | None = None) -
     )
 
 
-class Unsplit(NamedTuple):
-    """All of a source, without parts.
-
-    Attributes:
-        sequences: In the order of their names (all parts, in their order, of a simulated set).
-        skipped: Files that were left out, and why.
-        lsb: As in `Corpus`.
-        lossless: As in `Corpus`.
-    """
-
-    sequences: Sequences
-    skipped: tuple[Skipped, ...]
-    lsb: float | None
-    lossless: bool
-
-
 def read(options: DataOptions, normaliser: Normaliser, *, seed: int = 0, progress: Progress | None = None) -> Unsplit:
     """All recordings of a source without any split, for scoring, encoding or priming with a trained model.
 
@@ -118,11 +110,19 @@ def read(options: DataOptions, normaliser: Normaliser, *, seed: int = 0, progres
     if options.source == LINEAR_GAUSSIAN:
         linear_gaussian.check_options(options)
         return Unsplit(linear_gaussian.sequences(linear_gaussian.parts(), normaliser), (), None, False)
+    if _is_cache(options):
+        from .prepared import using
+
+        return using.read(options, normaliser, seed=seed)
     options = _resolve(options, progress)
     found = read_recordings(options, progress)
     speakers = find_speakers([clip.name for clip in found.clips], options)
     sequences = _sequences(found, range(len(found.clips)), speakers, options, normaliser, seed)
     return Unsplit(sequences, found.skipped, found.grid.lsb, found.grid.lossless)
+
+
+def _is_cache(options: DataOptions) -> bool:
+    return options.source not in EMBEDDED and is_prepared(options.source)
 
 
 def _resolve(options: DataOptions, progress: Progress | None) -> DataOptions:
