@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from pyro_vrnn.data.prepared import corpora
-from pyro_vrnn.data.prepared.corpora import Recipe, all_of
+from pyro_vrnn.data.prepared.corpora import Recipe
 from pyro_vrnn.data.readers import Contents, Item
 from pyro_vrnn.tracking import find_run
 
+from ..data.files import all_arrays
 from .conftest import SMALL, record, untrained
 
 URI = "sqlite:///mlruns/mlflow.db"
@@ -20,7 +21,7 @@ def pen(tmp_path, monkeypatch):
     def read(path, name):
         return Contents((Item(name, np.load(path)),), ())
 
-    monkeypatch.setitem(corpora.CORPORA, "strokes", Recipe("pen", read, all_of(".npy"), {}))
+    monkeypatch.setitem(corpora.CORPORA, "strokes", Recipe("pen", read, all_arrays, {}))
     (tmp_path / "pen").mkdir()
     for i in range(9):
         rows = np.random.default_rng(i).integers(-9, 9, (6 + i, 3), dtype=np.int16)
@@ -94,7 +95,7 @@ def test_a_model_is_not_given_data_of_another_kind(command, tmp_path, pen):
         (["nowhere", "--out", "c"], "nowhere: no such folder or file"),
         (["tones", "--out", "tones/c"], "lies in the source"),
         (["tones", "--out", "c", "--sample-rate", "4000"], "expected 4000 Hz; pass --resample"),
-        (["tones", "--out", "c", "--sa", "drop"], "--sa: this corpus has no such option"),
+        (["tones", "--out", "c", "--sa", "drop"], "has no such option"),
         (["tones", "--out", "c", "--validation", "2"], "validation"),
         (["tones", "--out", "c", "--split", "list"], "no list"),
     ],

@@ -401,7 +401,7 @@ def test_what_cannot_be_prepared(folder: Path, tmp_path: Path, refused: Refused)
     for given, said in (
         ({"name": "clips/inside"}, "lies in the source"),
         ({"dither": True}, "--dither: said where"),
-        ({"own": {"sa": "drop"}}, "--sa: this corpus has no such option"),
+        ({"own": {"sa": "drop"}}, "--sa: .* has no such option"),
         ({"split": "speaker"}, "the speaker of 000.wav is not known"),
         ({"split": "list"}, "no list"),
         ({"validation": 0.9, "test": 0.9}, "too few"),
@@ -417,7 +417,7 @@ def test_what_cannot_be_prepared(folder: Path, tmp_path: Path, refused: Refused)
     with refused("nowhere", "no such folder or file"):
         made(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with refused("no files of this kind"):
+    with refused("no files of its kind"):
         made(tmp_path / "empty")
     for path in folder.rglob("*.*"):
         if path.name != "text.wav":

@@ -10,13 +10,13 @@ import pytest
 from pyro_vrnn.data import DataOptions, Normaliser, load, look, read
 from pyro_vrnn.data.audio import UnusableError
 from pyro_vrnn.data.prepared import corpora, work
-from pyro_vrnn.data.prepared.corpora import Plan, Recipe, Used, all_of
+from pyro_vrnn.data.prepared.corpora import Plan, Recipe, Used
 from pyro_vrnn.data.prepared.manifest import VALUES, read_manifest
 from pyro_vrnn.data.prepared.preparing import prepare
 from pyro_vrnn.data.readers import Contents, Item
 from pyro_vrnn.data.recordings import Skipped
 
-from .files import Refused
+from .files import Refused, all_arrays, write_clips
 
 
 def reader(path: Path, name: str) -> Contents:
@@ -33,8 +33,8 @@ def reader(path: Path, name: str) -> Contents:
 
 @pytest.fixture(autouse=True)
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(corpora.CORPORA, "strokes", Recipe("pen", reader, all_of(".npy"), {}))
-    monkeypatch.setitem(corpora.CORPORA, "arrays", Recipe("arrays", reader, all_of(".npy"), {}))
+    monkeypatch.setitem(corpora.CORPORA, "strokes", Recipe("pen", reader, all_arrays, {}))
+    monkeypatch.setitem(corpora.CORPORA, "arrays", Recipe("arrays", reader, all_arrays, {}))
 
 
 def rows(n: int, *, seed: int, dtype: Any = np.int16, far: int = 90) -> np.ndarray:
@@ -192,8 +192,6 @@ def test_a_corpus_with_parts_of_its_own(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("drawn", ["speakers", "segments"])
 def test_what_parts_are_drawn_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn: Any) -> None:
-    from .files import write_clips
-
     def plan(names: Any, own: Mapping[str, Any], seed: int, root: Path) -> Plan:
         used = [Used(name, f"s{i % 4}") for i, name in enumerate(sorted(names))]
         return Plan(tuple(used), (), drawn)
