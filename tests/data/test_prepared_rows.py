@@ -209,3 +209,23 @@ def test_what_parts_are_drawn_over(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     else:
         assert homes[0] & homes[1]
         assert all(name.count("#") == 1 for name in corpus.train.names)
+
+
+def test_work_that_ends_just_after_values_grew_wider_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = folder(tmp_path / "rows")
+    np.save(source / "04.npy", rows(20, seed=4, dtype=np.int32, far=10**6))
+    append = work.Work._append
+
+    def ended(self: work.Work, values: np.ndarray) -> None:
+        if self.dtype == "int32":
+            raise KeyboardInterrupt
+        append(self, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work.Work, "_append", ended)
+        with pytest.raises(KeyboardInterrupt):
+            made(source, "arrays")
+    assert prepare("arrays", DataOptions(source=str(source)), tmp_path / "cache").resumed == 4
+    everything = read(options(tmp_path), Normaliser((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))).sequences
+    for i, x in enumerate(everything):
+        np.testing.assert_array_equal(x, np.load(source / everything.names[i]))
