@@ -1,0 +1,98 @@
+"""The embedded set `demo-handwriting`: lines of a few English words, each writer's in a hand of their own.
+
+What a writer always does is drawn once a writer (`hands`), and no writer is on two sides of the split: what a model
+knows of the style of a line in the test part it has learnt from the line's own beginning.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from .hands import draw_hand, write_line
+
+WRITERS = {"train": 240, "validation": 24, "test": 36}
+LINES = 4  # a writer
+SHORTEST, LONGEST = 8, 20  # letters a line
+SEED = 18701911  # of the set, not of a run: everybody has the same lines
+FORMAT = 1  # raise it when lines are made differently
+
+_TEXT = """
+about above after again along always among apple arrive asked autumn away baker basket beach became before begin below
+better beyond birds black blue boat bread bridge bring broken brown build burn busy button called candle carry castle
+chair change cheese child city clean clear clock close cloud coat cold colour cook corner cotton could country crowd
+dance dark daughter deep dinner door down dozen dream drink drive early earth east eight empty engine enough evening
+every exact example extra eyes face family farm father feather field finger first fish five flower follow forest found
+four fresh friend from front fruit full garden gave gentle give glass going gold good grass great green ground grow half
+hand happy harbour have hear heavy help high hill hold home honey horse house hundred idea into island jacket jam jelly
+join joke journey joy judge juice jump just keep kettle key kind king kitchen knew know lake lamp language large last
+late laugh lazy leaf learn leave left lemon letter light like line listen little lively long look lost love lucky lunch
+made magic make many market matter may maybe meadow meet middle milk mind minute mirror money month moon more morning
+mother mountain move much music must name near never new next night nine noise north nothing number ocean often old
+once only open orange other our over own page paint paper park pencil people piano picture place plain plant play
+please plenty pocket point poor power pretty proud pure puzzle queen quick quiet quite rabbit rain reach read ready
+red rest rich ride right ring river road room round sail salt same sand saw say school sea second secret seed seven
+shade share sharp ship shirt shoe shop short silver simple sing sister sit six sky sleep slow small smile snow soft
+some song soon south speak spring square stand star start station stay stone story street strong sugar summer sun
+sweet table take talk tall taste teach tell ten than thank that their then there these they thick thin thing think
+those thread three time today together told tomorrow tower town train travel tree true turn twelve twenty two uncle
+under until upon use valley very view village violin visit voice wait walk wall warm was wash watch water way weather
+week well west wet wheat wheel when where which while whisper white who whole why wide wife wild wind window wine
+winter wise with woman wonder wood word work world write yard year yellow yes yesterday young your zebra zero
+"""
+
+WORDS: tuple[str, ...] = tuple(_TEXT.split())
+"""Distinct English words with every letter among them."""
+
+
+class Line(NamedTuple):
+    """A line of the set.
+
+    Attributes:
+        name: `writer/number`.
+        rows: `(dx, dy, pen)` in steps of the grid, int16, `(T, 3)`, as `hands.write_line` gives them.
+        writer: Who wrote it.
+        text: Its words.
+        part: `train`, `validation` or `test`: that of the writer.
+    """
+
+    name: str
+    rows: np.ndarray
+    writer: str
+    text: str
+    part: str
+
+
+def lines() -> Iterator[Line]:
+    """All lines, writer by writer, always the same: NumPy keeps the numbers of `RandomState` for good."""
+    number = 0
+    for part, writers in WRITERS.items():
+        for _ in range(writers):
+            writer = f"w{number:03d}"
+            hand = draw_hand(np.random.RandomState([SEED, number]))
+            for k in range(LINES):
+                random = np.random.RandomState([SEED, number, 1 + k])
+                text = compose(random)
+                yield Line(f"{writer}/{k}", write_line(text, hand, random), writer, text, part)
+            number += 1
+
+
+def compose(random: np.random.RandomState) -> str:
+    """Two to five words of `SHORTEST` to `LONGEST` letters together; half of all lines begin with a capital."""
+    number = random.randint(2, 6)
+    words: list[str] = []
+    while not SHORTEST <= sum(map(len, words)) <= LONGEST:
+        words = [WORDS[i] for i in random.randint(len(WORDS), size=number)]
+    text = " ".join(words)
+    return text[0].upper() + text[1:] if random.uniform() < 0.5 else text
+
+
+def checksum(lines: Iterable[Line]) -> str:
+    """SHA-256 over the names, texts, parts and rows of lines."""
+    digest = hashlib.sha256()
+    for line in lines:
+        for word in (line.name, line.writer, line.text, line.part):
+            digest.update(word.encode() + b"\0")
+        digest.update(line.rows.astype("<i2").tobytes())
+    return digest.hexdigest()
