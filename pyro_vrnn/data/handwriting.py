@@ -14,7 +14,7 @@ from .hands import draw_hand, write_line
 
 WRITERS = {"train": 240, "validation": 24, "test": 36}
 LINES = 4  # a writer
-SHORTEST, LONGEST = 8, 20  # letters a line
+SHORTEST, LONGEST = 8, 18  # letters a line
 SEED = 18701911  # of the set, not of a run: everybody has the same lines
 FORMAT = 1  # raise it when lines are made differently
 
