@@ -5,18 +5,33 @@ knows of the style of a line in the test part it has learnt from the line's own 
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import DataError
+from .cache import cached
+from .corpus import PARTS, Corpus
+from .dither import Dither
 from .hands import draw_hand, write_line
+from .kinds import PEN
+from .normaliser import Normaliser
+from .options import HANDWRITING, DataOptions
+from .recordings import Progress
+from .sequences import Sequences
+from .statistics import normaliser_of, training_moments
 
 WRITERS = {"train": 240, "validation": 24, "test": 36}
 LINES = 4  # a writer
 SHORTEST, LONGEST = 8, 18  # letters a line
 SEED = 18701911  # of the set, not of a run: everybody has the same lines
 FORMAT = 1  # raise it when lines are made differently
+LSB = 1.0  # lines are on a grid of integers
+ROWS, INDEX = "rows.npy", "lines.json"
 
 _TEXT = """
 about above after again along always among apple arrive asked autumn away baker basket beach became before begin below
@@ -96,3 +111,118 @@ def checksum(lines: Iterable[Line]) -> str:
             digest.update(word.encode() + b"\0")
         digest.update(line.rows.astype("<i2").tobytes())
     return digest.hexdigest()
+
+
+def prepare(progress: Progress | None = None) -> Path:
+    """The folder with the set, written on first use (seconds) into the cache: all rows, and an index of the lines.
+
+    Raises:
+        DataError: The cache cannot be written.
+    """
+    recipe = {"format": FORMAT, "fonts": version("Hershey-Fonts"), "seed": SEED, "writers": WRITERS, "lines": LINES}
+    recipe |= {"words": WORDS, "letters": (SHORTEST, LONGEST)}
+    digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
+
+    def build(folder: Path) -> dict[str, object]:
+        written, total = [], LINES * sum(WRITERS.values())
+        for line in lines():
+            if progress is not None:
+                progress(f"writing {HANDWRITING}", len(written), total)
+            written.append(line)
+        if progress is not None:
+            progress(f"writing {HANDWRITING}", total, total)
+        np.save(folder / ROWS, np.concatenate([line.rows for line in written]).astype("<i2"))
+        index = [[line.name, len(line.rows), line.writer, line.text, line.part] for line in written]
+        (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
+        return {"recipe": digest, "format": FORMAT, "fonts": recipe["fonts"]}
+
+    return cached(f"{HANDWRITING}-{digest[:12]}", build)
+
+
+def stored(progress: Progress | None = None) -> list[Line]:
+    """All lines, from the cache.
+
+    Raises:
+        DataError: The cache cannot be written.
+    """
+    folder = prepare(progress)
+    rows = np.load(folder / ROWS)
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    stops = np.cumsum([length for _, length, *_ in index])
+    pieces = np.split(rows, stops[:-1])
+    return [Line(name, piece, *rest) for (name, _, *rest), piece in zip(index, pieces, strict=True)]
+
+
+def corpus(options: DataOptions, *, seed: int, progress: Progress | None = None) -> Corpus:
+    """The set in its parts, which are the same for every seed.
+
+    Args:
+        options: Dither and normaliser; nothing else has a meaning here.
+        seed: Which noise of a dither.
+        progress: As in `load`.
+
+    Raises:
+        DataError: An option has no meaning here, or the cache cannot be written.
+    """
+    check_options(options)
+    written = stored(progress)
+    groups = {part: [line for line in written if line.part == part] for part in PARTS}
+    found = training_moments((line.rows for line in groups["train"]), "pen", step=LSB)
+    normaliser = normaliser_of(found, "pen", options.normaliser)
+    return Corpus(
+        name=HANDWRITING,
+        kind="pen",
+        sample_rate=None,
+        frame=PEN,
+        lsb=LSB,
+        lossless=True,
+        normaliser=normaliser,
+        skipped=(),
+        checksum=checksum(written),
+        speakers=sum(WRITERS.values()),
+        clips=len(written),
+        constant_frames=sum(int((line.rows[:, :2] == 0).any(axis=1).sum()) for line in written),
+        dither=options.dither,
+        **{part: sequences(group, normaliser, seed if options.dither else None) for part, group in groups.items()},
+    )
+
+
+def sequences(lines: Sequence[Line], normaliser: Normaliser, seed: int | None) -> Sequences:
+    """Lines as sequences.
+
+    Args:
+        lines: Of one part, or of all.
+        normaliser: The map to standardised values.
+        seed: Of a dither; None for none.
+    """
+    return Sequences(
+        [line.rows for line in lines],
+        [line.name for line in lines],
+        [line.writer for line in lines],
+        frame=PEN,
+        sample_rate=None,
+        normaliser=normaliser,
+        dither=None if seed is None else Dither(seed, LSB, range(len(lines))),
+        kind="pen",
+        step=LSB,
+    )
+
+
+def check_options(options: DataOptions) -> None:
+    """See that nothing is asked of the set that it does not have.
+
+    Raises:
+        DataError: An option has no meaning here.
+    """
+    usual = DataOptions(source=HANDWRITING)
+    harmless = {"source": (HANDWRITING,), "frame": (PEN,), "segment": (0.0,)}  # as a run stores them; as unset
+    for name in DataOptions.model_fields:
+        value = getattr(options, name)
+        if name in ("dither", "normaliser") or value == getattr(usual, name) or value in harmless.get(name, ()):
+            continue
+        typed = f"--set data.{name}=" if name in ("validation", "test") else f"--{name.replace('_', '-')} "
+        typed = f"{typed}{'' if value is True else value}".rstrip()
+        raise DataError(
+            f"--data {HANDWRITING}: {typed} has no meaning for its lines (points of a pen, whose parts are of different "
+            "writers); leave it out"
+        )
