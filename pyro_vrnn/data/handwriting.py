@@ -124,7 +124,7 @@ def prepare(progress: Progress | None = None) -> Path:
     digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
 
     def build(folder: Path) -> dict[str, object]:
-        written, total = [], LINES * sum(WRITERS.values())
+        written, total = list[Line](), LINES * sum(WRITERS.values())
         for line in lines():
             if progress is not None:
                 progress(f"writing {HANDWRITING}", len(written), total)
@@ -169,6 +169,8 @@ def corpus(options: DataOptions, *, seed: int, progress: Progress | None = None)
     groups = {part: [line for line in written if line.part == part] for part in PARTS}
     found = training_moments((line.rows for line in groups["train"]), "pen", step=LSB)
     normaliser = normaliser_of(found, "pen", options.normaliser)
+    noise = seed if options.dither else None
+    train, validation, test = (sequences(groups[part], normaliser, noise) for part in PARTS)
     return Corpus(
         name=HANDWRITING,
         kind="pen",
@@ -177,13 +179,15 @@ def corpus(options: DataOptions, *, seed: int, progress: Progress | None = None)
         lsb=LSB,
         lossless=True,
         normaliser=normaliser,
+        train=train,
+        validation=validation,
+        test=test,
         skipped=(),
         checksum=checksum(written),
         speakers=sum(WRITERS.values()),
         clips=len(written),
         constant_frames=sum(int((line.rows[:, :2] == 0).any(axis=1).sum()) for line in written),
         dither=options.dither,
-        **{part: sequences(group, normaliser, seed if options.dither else None) for part, group in groups.items()},
     )
 
 
@@ -223,6 +227,6 @@ def check_options(options: DataOptions) -> None:
         typed = f"--set data.{name}=" if name in ("validation", "test") else f"--{name.replace('_', '-')} "
         typed = f"{typed}{'' if value is True else value}".rstrip()
         raise DataError(
-            f"--data {HANDWRITING}: {typed} has no meaning for its lines (points of a pen, whose parts are of different "
-            "writers); leave it out"
+            f"--data {HANDWRITING}: {typed} has no meaning for its lines (points of a pen; no writer is in two parts); "
+            "leave it out"
         )

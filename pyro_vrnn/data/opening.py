@@ -7,9 +7,9 @@ from ..errors import DataError
 from . import linear_gaussian
 from .corpus import Corpus
 from .dither import Dither
-from .kinds import Kind
+from .kinds import PEN, Kind
 from .normaliser import Normaliser
-from .options import EMBEDDED, LINEAR_GAUSSIAN, DataOptions
+from .options import EMBEDDED, HANDWRITING, LINEAR_GAUSSIAN, DataOptions
 from .recordings import Progress, Recordings, Skipped, read_recordings, segment_frames
 from .sequences import INT16_STEP, Sequences
 from .splits import check_options, find_speakers, split_names
@@ -36,6 +36,8 @@ def look(options: DataOptions) -> Source:
     """
     if options.source == LINEAR_GAUSSIAN:
         return Source("arrays", len(linear_gaussian.MODEL.R))
+    if options.source == HANDWRITING:
+        return Source("pen", PEN)
     return Source("audio", options.frame)
 
 
@@ -52,6 +54,10 @@ def load(options: DataOptions, *, seed: int, progress: Progress | None = None) -
     """
     if options.source == LINEAR_GAUSSIAN:
         return _simulate(options)
+    if options.source == HANDWRITING:
+        from . import handwriting
+
+        return handwriting.corpus(options, seed=seed, progress=progress)
     name = options.source
     options = _resolve(options, progress)
     found = read_recordings(options, progress)
@@ -118,6 +124,13 @@ def read(options: DataOptions, normaliser: Normaliser, *, seed: int = 0, progres
     if options.source == LINEAR_GAUSSIAN:
         linear_gaussian.check_options(options)
         return Unsplit(linear_gaussian.sequences(linear_gaussian.parts(), normaliser), (), None, False)
+    if options.source == HANDWRITING:
+        from . import handwriting
+
+        handwriting.check_options(options)
+        lines = handwriting.stored(progress)
+        sequences = handwriting.sequences(lines, normaliser, seed if options.dither else None)
+        return Unsplit(sequences, (), handwriting.LSB, True)
     options = _resolve(options, progress)
     found = read_recordings(options, progress)
     speakers = find_speakers([clip.name for clip in found.clips], options)

@@ -15,6 +15,7 @@ from pyro_vrnn.figures.colours import BLUE, GREY, ORANGE
 
 COLOURS = (BLUE, ORANGE, GREY)  # of the series of a panel, in their order
 COLUMNS = 3
+MANY = 30  # bars from which there is no room between them
 CURVE = 400  # points that a reference curve is drawn at
 
 
@@ -115,7 +116,14 @@ class Amounts:
         start = 0
         for colour, (group, amounts) in zip(COLOURS, self.groups.items(), strict=False):
             at = np.arange(start, start + len(amounts))
-            axes.bar(at, np.sort(amounts)[::-1], width=0.9, color=colour, alpha=0.8, label=self.names[group])
+            axes.bar(
+                at,
+                np.sort(amounts)[::-1],
+                width=0.9 if start + len(amounts) < MANY else 1.0,
+                color=colour,
+                alpha=0.8,
+                label=self.names[group],
+            )
             start += len(amounts)
         axes.set_xlim(-0.8, max(start - 0.2, 1.8))
         axes.margins(y=0.3)
@@ -177,8 +185,8 @@ class Drawings:
             points = np.concatenate(strokes)
             left, high = points.min(axis=0)
             for stroke in strokes:
-                axes.plot(stroke[:, 0] - left, stroke[:, 1] - high + top, color=BLUE, linewidth=0.9)
-                axes.plot(stroke[-1:, 0] - left, stroke[-1:, 1] - high + top, ".", color=ORANGE, markersize=2)
+                axes.plot(stroke[:, 0] - left, stroke[:, 1] - high + top, color=BLUE, linewidth=0.8)
+                axes.plot(stroke[-1:, 0] - left, stroke[-1:, 1] - high + top, ".", color=ORANGE, markersize=1.5)
             top += np.ptp(points[:, 1]) + gap
         axes.invert_yaxis()
         axes.set_aspect("equal", adjustable="datalim")

@@ -141,7 +141,7 @@ def test_strokes_are_cut_where_the_pen_is_lifted():
 def test_offsets_fall_into_an_image():
     found = inspect({"all": pen([(0, 8, 0), (100, 0, 0), (-2, -2, 1)])}, 1.0).findings
     x, y, counts = found.images["offsets"]
-    assert (x[0], x[-1], y[0], y[-1]) == (-16, 16, -16, 16)
+    assert (x[0], x[-1], y[0], y[-1]) == (-16.5, 15.5, -16.5, 15.5)
     assert counts.sum() == 2, "one lies outside"
     i, j = (int(np.searchsorted(edges, at, side="right")) - 1 for edges, at in ((x, 0), (y, 8)))
     assert counts[i, j] == 1
@@ -151,7 +151,7 @@ def test_examples_are_drawn_from_all_parts_by_the_seed():
     lines = [[(k, 1, 0), (k, 2, 1)] for k in range(1, 30)]
     parts = {"train": pen(*lines[:20]), "test": pen(*lines[20:])}
     first, again, other = (inspect(parts, 1.0, seed=seed).findings.examples for seed in (0, 0, 1))
-    assert len(first) == 4
+    assert len(first) == 6
     assert [name for name, _ in first] == [name for name, _ in again]
     assert [rows.tolist() for _, rows in first] != [rows.tolist() for _, rows in other]
     assert len(inspect({"all": pen(lines[0])}, 1.0).findings.examples) == 1

@@ -58,9 +58,11 @@ class Histogram:
 
     Args:
         edges: Ascending, `(bins + 1,)`. A value on an edge is in the bin above it.
+        whole: Values are whole numbers, and so are their quantiles.
     """
 
-    def __init__(self, edges: ArrayLike) -> None:
+    def __init__(self, edges: ArrayLike, *, whole: bool = False) -> None:
+        self.whole = whole
         self.edges = np.asarray(edges, np.float64)
         self.counts = np.zeros(len(self.edges) + 1, np.int64)
         self.low, self.high = np.inf, -np.inf
@@ -96,7 +98,8 @@ class Histogram:
             return float("nan")
         edges = np.clip(np.concatenate([[self.low], self.edges, [self.high]]), self.low, self.high)
         below = np.concatenate([[0], np.cumsum(self.counts)])
-        return float(np.interp(q * self.number, below, edges))
+        found = float(np.interp(q * self.number, below, edges))
+        return float(round(found)) if self.whole else found
 
     def quantity(self, name: str, unit: str) -> Quantity:
         """The spread of what was counted."""

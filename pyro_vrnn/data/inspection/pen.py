@@ -11,7 +11,7 @@ from .steps import UNBOUNDED, amplitudes
 BINS = 80  # of an axis of the image of offsets
 SPREAD = 4.0  # standard deviations that it reaches to
 LONGEST = 512  # points from which strokes are counted together
-EXAMPLES = 4
+EXAMPLES = 6
 
 
 def survey(parts: Mapping[str, Sequences], lsb: float | None, *, seed: int = 0) -> Findings:
@@ -27,9 +27,9 @@ def survey(parts: Mapping[str, Sequences], lsb: float | None, *, seed: int = 0) 
     """
     one = next(iter(parts.values()))
     mean, std = np.broadcast_to(one.normaliser.mean, 3), np.broadcast_to(one.normaliser.std, 3)
-    edges = [mean[d] + std[d] * SPREAD * np.linspace(-1.0, 1.0, BINS + 1) for d in range(2)]
-    image = np.zeros((BINS, BINS), np.int64)
-    points = Histogram(np.arange(0.5, LONGEST + 1))
+    edges = [_edges(mean[d], SPREAD * std[d], lsb) for d in range(2)]
+    image = np.zeros((len(edges[0]) - 1, len(edges[1]) - 1), np.int64)
+    points = Histogram(np.arange(0.5, LONGEST + 1), whole=True)
     drawn, moved, lengths = (Histogram(np.linspace(0.0, reach * std[0], 401)) for reach in (8.0, 40.0, 200.0))
     widths: dict[str, np.ndarray] = {}
     heights: dict[str, np.ndarray] = {}
@@ -80,6 +80,15 @@ def survey(parts: Mapping[str, Sequences], lsb: float | None, *, seed: int = 0) 
         remedy = "leave them out" if lsb is None else "pass --dither"
         found.warnings.append(f"{zero / (2 * rows):.2%} of all offsets are exactly 0: {UNBOUNDED}; {remedy}")
     return found
+
+
+def _edges(middle: float, reach: float, lsb: float | None) -> np.ndarray:
+    """About `BINS` bins; on a grid each holds as many of its steps as the others."""
+    if lsb is None:
+        return np.linspace(middle - reach, middle + reach, BINS + 1)
+    width = max(1.0, np.ceil(2 * reach / lsb / BINS)) * lsb
+    number = int(np.ceil(reach / width))
+    return np.rint(middle / lsb) * lsb - lsb / 2 + width * np.arange(-number, number + 1)
 
 
 def _examples(parts: Mapping[str, Sequences], seed: int) -> list[tuple[str, np.ndarray]]:
