@@ -113,13 +113,13 @@ class Amounts:
 
     def draw(self, axes: Axes) -> None:
         """Draws a bar each, group after group."""
-        start = 0
+        start, width = 0, 0.9 if sum(map(len, self.groups.values())) < MANY else 1.0
         for colour, (group, amounts) in zip(COLOURS, self.groups.items(), strict=False):
             at = np.arange(start, start + len(amounts))
             axes.bar(
                 at,
                 np.sort(amounts)[::-1],
-                width=0.9 if start + len(amounts) < MANY else 1.0,
+                width=width,
                 color=colour,
                 alpha=0.8,
                 label=self.names[group],

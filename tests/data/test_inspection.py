@@ -71,16 +71,16 @@ def test_levels_of_known_sounds():
     assert found.sequences["peak"]["test"].tolist() == [pytest.approx(20 * np.log10(LSB))]
     assert found.quantities["frame_level"].number == 15
     assert found.quantities["frame_level"].high == pytest.approx(20 * np.log10(0.25))
-    assert found.shares["quiet_frames"].count == 5
-    assert found.shares["silent_frames"].count == found.shares["clipped_samples"].count == 0
+    assert found.shares["quiet_frames"].number == 5
+    assert found.shares["silent_frames"].number == found.shares["clipped_samples"].number == 0
     assert found.warnings == []
 
 
 def test_silence_and_clipping_are_counted_and_said():
     clip = np.array([0, 0, 0, 0, 7, 7, 7, 7, 1, 2, 3, 4, 32767, -32768, 5, 32766], np.int16)
     found = inspect({"all": sound(clip)}, LSB).findings
-    assert (found.shares["silent_frames"].count, found.shares["silent_frames"].total) == (2, 4)
-    assert (found.shares["clipped_samples"].count, found.shares["clipped_samples"].total) == (2, 16)
+    assert (found.shares["silent_frames"].number, found.shares["silent_frames"].total) == (2, 4)
+    assert (found.shares["clipped_samples"].number, found.shares["clipped_samples"].total) == (2, 16)
     assert found.quantities["frame_level"].low == SILENCE
     silent, clipped = found.warnings
     assert silent.startswith("2 frames (50.00%) are digital silence")
@@ -88,12 +88,12 @@ def test_silence_and_clipping_are_counted_and_said():
     assert "12.50% of all samples are at full scale" in clipped
     assert "no --dither" in inspect({"all": sound(clip)}, LSB, lossless=False).findings.warnings[0]
     floats = sound(np.array([0.0, 0.0, 0.0, 0.0, 1.0, -1.0, 0.99997, 0.5], np.float32))
-    assert inspect({"all": floats}, None).findings.shares["clipped_samples"].count == 2
+    assert inspect({"all": floats}, None).findings.shares["clipped_samples"].number == 2
 
 
 def test_eight_bits_are_clipped_at_their_own_full_scale():
     clip = np.array([127, -128, 126, -127, 0, 1, 2, 3], np.int16) * 256
-    assert inspect({"all": sound(clip)}, 2.0**-7).findings.shares["clipped_samples"].count == 2
+    assert inspect({"all": sound(clip)}, 2.0**-7).findings.shares["clipped_samples"].number == 2
 
 
 @pytest.mark.parametrize("size", [4, 12, 1000])
@@ -130,9 +130,9 @@ def test_strokes_are_cut_where_the_pen_is_lifted():
     air = found.quantities["moved"]
     assert (air.low, air.high, air.number) == (10, 50, 2)
     assert found.quantities["drawn"].number == 5
-    assert found.shares["pen_up"].count == 4
-    assert (found.shares["zero_offsets"].count, found.shares["zero_offsets"].total) == (6, 14)
-    assert found.shares["still_points"].count == 1
+    assert found.shares["pen_up"].number == 4
+    assert (found.shares["zero_offsets"].number, found.shares["zero_offsets"].total) == (6, 14)
+    assert found.shares["still_points"].number == 1
     (warning,) = found.warnings
     assert warning.startswith("42.86% of all offsets are exactly 0")
     assert warning.endswith("pass --dither")
@@ -162,7 +162,7 @@ def test_ranges_and_repeated_rows():
     found = inspect({"train": table(rows, rows[:2]), "test": table(rows[2:])}, None).findings
     assert (found.quantities["x0"].low, found.quantities["x0"].high) == (0, 1)
     assert (found.quantities["x1"].low, found.quantities["x1"].mean) == (5, pytest.approx(42 / 8))
-    assert (found.shares["repeated_rows"].count, found.shares["repeated_rows"].total) == (2, 8)
+    assert (found.shares["repeated_rows"].number, found.shares["repeated_rows"].total) == (2, 8)
     assert found.histograms["step"].number == 10, "no step leads from one sequence to the next"
     assert found.warnings[0].startswith("2 rows (25.00%) repeat the one before")
     assert "--dither" not in found.warnings[0]

@@ -37,17 +37,17 @@ class Quantity(NamedTuple):
 
 
 class Share(NamedTuple):
-    """So many of so many are something: `count` of `total` `things`, which `name` says."""
+    """So many of so many are something: `number` of `total` `things`, which `name` says."""
 
     name: str
     things: str
-    count: int
+    number: int
     total: int
 
     @property
     def share(self) -> float:
         """From 0 to 1; 0 of nothing."""
-        return self.count / self.total if self.total else 0.0
+        return self.number / self.total if self.total else 0.0
 
 
 class Histogram:
@@ -105,14 +105,15 @@ class Histogram:
         """The spread of what was counted."""
         mean = self._sum / self.number if self.number else float("nan")
         low, high = (self.low, self.high) if self.number else (float("nan"),) * 2
-        return Quantity(name, unit, low, *map(self.quantile, QUANTILES), high, mean, self.number)
+        q05, median, q95 = map(self.quantile, QUANTILES)
+        return Quantity(name, unit, low, q05, median, q95, high, mean, self.number)
 
 
 def quantity(name: str, unit: str, values: ArrayLike) -> Quantity:
     """The spread of values that are all there."""
     array = np.asarray(values, np.float64).reshape(-1)
-    low, *inner, high = map(float, np.quantile(array, (0.0, *QUANTILES, 1.0)))
-    return Quantity(name, unit, low, *inner, high, float(array.mean()), array.size)
+    low, q05, median, q95, high = map(float, np.quantile(array, (0.0, *QUANTILES, 1.0)))
+    return Quantity(name, unit, low, q05, median, q95, high, float(array.mean()), array.size)
 
 
 @dataclass
