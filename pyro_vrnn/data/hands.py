@@ -110,7 +110,7 @@ def draw_hand(random: np.random.RandomState) -> Hand:
         reach=between(0.45, 0.95) if joins else between(0.0, 0.3),
         late=bool(random.uniform() < (0.75 if joins else 0.15)),
         rounding=between(0.05, 0.2),
-        speed=float(np.exp(random.normal(np.log(0.7), 0.2))),
+        speed=float(np.exp(random.normal(np.log(0.95), 0.17))),
         exponent=between(0.15, 0.45),
         tremor=float(np.exp(random.normal(np.log(0.018), 0.5))),
         shake=between(0.25, 0.8),

@@ -25,9 +25,9 @@ from .recordings import Progress
 from .sequences import Sequences
 from .statistics import normaliser_of, training_moments
 
-WRITERS = {"train": 240, "validation": 24, "test": 36}
-LINES = 4  # a writer
-SHORTEST, LONGEST = 8, 18  # letters a line
+WRITERS = {"train": 200, "validation": 20, "test": 30}
+LINES = 3  # a writer
+SHORTEST, LONGEST = 6, 16  # letters a line
 SEED = 18701911  # of the set, not of a run: everybody has the same lines
 FORMAT = 1  # raise it when lines are made differently
 LSB = 1.0  # lines are on a grid of integers
@@ -94,8 +94,8 @@ def lines() -> Iterator[Line]:
 
 
 def compose(random: np.random.RandomState) -> str:
-    """Two to five words of `SHORTEST` to `LONGEST` letters together; half of all lines begin with a capital."""
-    number = random.randint(2, 6)
+    """Two to four words of `SHORTEST` to `LONGEST` letters together; half of all lines begin with a capital."""
+    number = random.randint(2, 5)
     words: list[str] = []
     while not SHORTEST <= sum(map(len, words)) <= LONGEST:
         words = [WORDS[i] for i in random.randint(len(WORDS), size=number)]

@@ -9,7 +9,7 @@ HANDWRITING = "demo-handwriting"
 
 EMBEDDED: dict[str, str] = {
     "demo-speech": "16 minutes of English sentences read by 24 synthetic voices, 16 kHz (eSpeak NG: extra `speech`)",
-    HANDWRITING: "1200 lines of English words by a pen, in the hands of 300 synthetic writers",
+    HANDWRITING: "750 lines of English words written with a pen, in the hands of 250 synthetic writers",
     LINEAR_GAUSSIAN: "2500 simulated sequences of 40 frames of 4 values whose exact log-likelihood is known",
 }
 """Names that `source` knows without a folder, each with a line for people."""
