@@ -82,7 +82,6 @@ def _skipped(unsplit: Unsplit) -> list[str]:
 
 
 def _print(out: Console, found: Inspection, source: str) -> None:
-    words, shares = WORDS[found.kind], found.findings.shares
     table = Table(box=box.SIMPLE_HEAD, title=source, title_justify="left")
     for heading in ("", "unit", "min", "5 %", "median", "95 %", "max", "mean"):
         table.add_column(heading, justify="left" if heading in ("", "unit") else "right", no_wrap=True)
@@ -92,19 +91,31 @@ def _print(out: Console, found: Inspection, source: str) -> None:
     out.print(table)
     if len(quantities) > MOST:
         out.print(f"... and {len(quantities) - MOST} quantities more (all of them are in {NUMBERS}: pass --out)")
-    sizes = Table(box=box.SIMPLE_HEAD)
-    for heading in ("part", "sequences", f"{words.frame}s", "minutes", f"{words.speaker}s"):
-        sizes.add_column(heading, justify="left" if heading == "part" else "right", no_wrap=True)
-    for name, part in found.parts.items():
-        each = found.seconds_per_step
-        minutes = "" if each is None else f"{int(part.lengths.sum()) * each / 60:.2f}"
-        speakers = "" if part.speakers is None else str(len(part.speakers))
-        sizes.add_row(name, str(len(part.lengths)), str(int(part.lengths.sum())), minutes, speakers)
-    out.print(sizes)
-    for share in shares.values():
+    out.print(_parts(found))
+    for share in found.findings.shares.values():
         out.print(f"{share.share:8.3%} of {share.total} {share.things}: {share.name}")
     for warning in found.findings.warnings:
         out.print(f"warning: {warning}")
+
+
+def _parts(found: Inspection) -> Table:
+    """How large the parts are; columns of what is unknown are left out."""
+    words, each = WORDS[found.kind], found.seconds_per_step
+    columns: dict[str, list[str]] = {"part": list(found.parts), "sequences": [], f"{words.frame}s": []}
+    for part in found.parts.values():
+        steps = int(part.lengths.sum())
+        columns["sequences"].append(str(len(part.lengths)))
+        columns[f"{words.frame}s"].append(str(steps))
+        if each is not None:
+            columns.setdefault("minutes", []).append(f"{steps * each / 60:.2f}")
+        if part.speakers is not None:
+            columns.setdefault(f"{words.speaker}s", []).append(str(len(part.speakers)))
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in columns:
+        table.add_column(heading, justify="left" if heading == "part" else "right", no_wrap=True)
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
+    return table
 
 
 def _short(number: float) -> str:

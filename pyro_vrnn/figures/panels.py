@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pyro_vrnn.figures.colours import BLUE, GREY, ORANGE
@@ -16,6 +17,7 @@ from pyro_vrnn.figures.colours import BLUE, GREY, ORANGE
 COLOURS = (BLUE, ORANGE, GREY)  # of the series of a panel, in their order
 COLUMNS = 3
 MANY = 30  # bars from which there is no room between them
+PANEL = 1.3  # width of a panel over its height
 CURVE = 400  # points that a reference curve is drawn at
 
 
@@ -158,6 +160,7 @@ class Image:
         shown = np.ma.masked_equal(self.counts.T, 0)
         mesh = axes.pcolormesh(*self.edges, shown, norm=norm, cmap="viridis", rasterized=True)
         axes.figure.colorbar(mesh, ax=axes, shrink=0.9)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         if self.downward:
             axes.invert_yaxis()
         axes.set_title(self.title, fontsize="medium")
@@ -167,27 +170,28 @@ class Image:
 
 @dataclass(frozen=True)
 class Drawings:
-    """Lines that a pen drew, one above the other, each as wide as the panel.
+    """What a pen drew, side by side in as many columns as fill the panel best, to one scale.
 
     Attributes:
         title: Above.
-        drawings: Strokes `(n, 2)` of each, y downward.
+        drawings: Strokes `(n, 2)` of each, y downward; a dot marks the end of each stroke.
     """
 
     title: str
     drawings: Sequence[Sequence[NDArray[np.float64]]]
 
     def draw(self, axes: Axes) -> None:
-        """Draws all of them to the same scale, from the top."""
-        top = 0.0
-        gap = 0.15 * max((np.ptp(np.concatenate(strokes)[:, 1]) for strokes in self.drawings), default=1.0)
-        for strokes in self.drawings:
-            points = np.concatenate(strokes)
-            left, high = points.min(axis=0)
+        """Draws all of them in reading order."""
+        corners = [np.concatenate(strokes) for strokes in self.drawings]
+        cell = 1.15 * np.max([np.ptp(points, axis=0) for points in corners], axis=0) + 1e-9
+        number = len(self.drawings)
+        shapes = [(columns * cell[0], -(-number // columns) * cell[1]) for columns in range(1, number + 1)]
+        columns = 1 + int(np.argmin([abs(np.log(width / height / PANEL)) for width, height in shapes]))
+        for k, (strokes, points) in enumerate(zip(self.drawings, corners, strict=True)):
+            shift = cell * (k % columns, k // columns) - points.min(axis=0)
             for stroke in strokes:
-                axes.plot(stroke[:, 0] - left, stroke[:, 1] - high + top, color=BLUE, linewidth=0.8)
-                axes.plot(stroke[-1:, 0] - left, stroke[-1:, 1] - high + top, ".", color=ORANGE, markersize=1.5)
-            top += np.ptp(points[:, 1]) + gap
+                axes.plot(*(stroke + shift).T, color=BLUE, linewidth=0.8)
+                axes.plot(*(stroke[-1:] + shift).T, ".", color=ORANGE, markersize=1.5)
         axes.invert_yaxis()
         axes.set_aspect("equal", adjustable="datalim")
         axes.set_xticks([])

@@ -32,7 +32,7 @@ def test_silence_is_warned_of(command, tmp_path):
     soundfile.write(tmp_path / "clips" / "silent.wav", np.zeros(2000), 8000)
     done = command("data", "inspect", "clips")
     (warning,) = [line for line in done.out.splitlines() if line.startswith("warning")]
-    assert warning.startswith("warning: 10 frames")
+    assert warning.startswith("warning: 10 of ")
     assert warning.endswith("pass --dither")
 
 

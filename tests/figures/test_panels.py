@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from pyro_vrnn.figures.panels import Amounts, Counts, Drawings, Image, Ranges, sheet
 
@@ -54,12 +55,16 @@ def test_an_image_of_a_page_grows_downward():
     sheet([Image("", ("", ""), (EDGES[:3], EDGES[:3]), np.zeros((2, 2), int))], "").savefig(io.BytesIO())
 
 
-def test_drawings_lie_one_above_the_other():
-    stroke = np.array([[5.0, 5.0], [15.0, 9.0]])
-    axes = drawn(Drawings("", [[stroke], [stroke, stroke + 1]]))
+@pytest.mark.parametrize(("size", "places"), [((10.0, 10.0), [0, 1, 2, 0]), ((100.0, 5.0), [0, 0, 0, 0])])
+def test_drawings_fill_the_panel_in_reading_order(size, places):
+    stroke = np.array([[5.0, 5.0], [5.0 + size[0], 5.0 + size[1]]])
+    axes = drawn(Drawings("", [[stroke], [stroke + 9], [stroke], [stroke - 3]]))
     lines = [line.get_xydata() for line in axes.get_lines() if line.get_linestyle() == "-"]
-    assert lines[0].tolist() == [[0, 0], [10, 4]]
-    assert lines[1][0, 1] > lines[0][:, 1].max()
+    assert all(np.allclose(np.ptp(line, axis=0), size) for line in lines), "one scale"
+    corners = np.array([line[0] for line in lines])
+    assert [round(x / (1.15 * size[0])) for x in corners[:, 0]] == places
+    assert (np.diff(corners[:, 1]) >= -1e-9).all()
+    assert corners[-1, 1] > size[1]
     assert axes.yaxis_inverted()
 
 

@@ -44,5 +44,5 @@ def survey(parts: Mapping[str, Sequences], lsb: float | None) -> Findings:
     found.shares = {"repeated_rows": Share("the same as the one before", "rows", repeated, rows)}
     if repeated:
         remedy = "leave them out" if lsb is None else "pass --dither"
-        found.warnings.append(f"{repeated} rows ({repeated / rows:.2%}) repeat the one before: {UNBOUNDED}; {remedy}")
+        found.warnings.append(f"{repeated} of {rows} rows repeat the one before: {UNBOUNDED}; {remedy}")
     return found

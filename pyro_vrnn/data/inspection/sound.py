@@ -58,9 +58,7 @@ def survey(parts: Mapping[str, Sequences], lsb: float | None, *, lossless: bool)
     }
     if silent:
         remedy = "pass --dither" if lsb is not None and lossless else "no --dither here: the samples are on no grid"
-        found.warnings.append(
-            f"{silent} frames ({silent / frames.number:.2%}) are digital silence: {UNBOUNDED}; {remedy}"
-        )
+        found.warnings.append(f"{silent} of {frames.number} frames are digital silence: {UNBOUNDED}; {remedy}")
     if clipped > FULL * samples:
         found.warnings.append(f"{clipped / samples:.2%} of all samples are at full scale: recorded too loud, or scaled")
     return found
