@@ -99,9 +99,8 @@ def inspect(parts: Mapping[str, Sequences], lsb: float | None, *, lossless: bool
 
 def by_itself(sequences: Sequences) -> Sequences:
     """The same values, standardised by their own mean and standard deviation; where all are equal, by their mean."""
-    found = training_moments(
-        (steps.whole(sequences, i) for i in range(len(sequences))), sequences.kind, step=sequences.step
-    )
+    stored = (steps.whole(sequences, i) for i in range(len(sequences)))
+    found = training_moments(stored, sequences.kind, step=sequences.step)
     varied = [one if one.squares else one._replace(squares=float(one.number)) for one in found]
     return sequences.with_normaliser(normaliser_of(varied, sequences.kind))
 
