@@ -32,6 +32,8 @@ def close(tracked: TrackedRun, config: Config, corpus: Corpus, found: Evaluation
         out.print(line)
     if found.use is not None:
         out.print(found.use.line())
+    if found.floor is not None:
+        out.print(found.floor.line())
     for warning in found.warnings:
         out.print(f"warning: {warning}")
     out.print(f"run {tracked.name} ({tracked.id}), files in {tracked.folder}")

@@ -161,6 +161,7 @@ def _train_and_score(
         steps=done.step,
         parameters=parameters_per_part(net),
         latents=None if found.use is None else found.use.as_dict(),
+        share_at_sigma_floor=None if found.floor is None else found.floor.share,
         warnings=found.warnings,
         data=corpus.describe(),
         skipped=[list(item) for item in corpus.skipped],

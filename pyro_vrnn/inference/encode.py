@@ -131,15 +131,15 @@ def frame_estimator(net: VRNN, name: str) -> _BySteps:
 
 
 def _exact(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> _Steps:
-    return ((piece, nats, None) for piece, nats in likelihood.exact_by_step(net, x, mask))
+    return ((piece, nats, None) for piece, nats, _ in likelihood.exact_by_step(net, x, mask))
 
 
 def _elbo(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> _Steps:
-    return ((piece, nats, None) for piece, nats in likelihood.elbo_by_step(net, x, mask, noise=noise))
+    return ((piece, nats, None) for piece, nats, _ in likelihood.elbo_by_step(net, x, mask, noise=noise))
 
 
 def _elbo_sampled(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> _Steps:
-    return ((piece, nats, None) for piece, nats in likelihood.elbo_by_step(net, x, mask, noise=noise, sampled=True))
+    return ((piece, nats, None) for piece, nats, _ in likelihood.elbo_by_step(net, x, mask, noise=noise, sampled=True))
 
 
 def _smc(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> _Steps:
