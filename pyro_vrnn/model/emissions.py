@@ -14,8 +14,8 @@ class Emission(nn.Module):
     r"""Emission :math:`p(x_t \mid z_{\le t}, x_{<t})` (Chung et al. 2015, Eq. 6).
 
     The head gives the family: :class:`~pyro_vrnn.model.densities.DiagonalGaussian`,
-    :class:`~pyro_vrnn.model.densities.GaussianMixture` or :class:`~pyro_vrnn.model.strokes.PenStroke`. Without latents phi_z has width 0 and this is the output of
-    the paper's RNN baselines, :math:`p(x_t \mid h_{t-1})`.
+    :class:`~pyro_vrnn.model.densities.GaussianMixture` or :class:`~pyro_vrnn.model.strokes.PenStroke`. Without latents
+    phi_z has width 0 and this is the output of the paper's RNN baselines, :math:`p(x_t \mid h_{t-1})`.
 
     Args:
         dims: Widths of the model.
