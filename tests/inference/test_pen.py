@@ -69,7 +69,8 @@ def test_the_pens_share_of_pieces_is_that_of_the_whole(name, monkeypatch):
     x, mask = ragged_points()
 
     def found():
-        return ESTIMATORS[name].score(net, x, mask, 1, Noise(3, range(len(x)))).details["pen"]
+        with torch.no_grad():  # with gradients nothing is cut
+            return ESTIMATORS[name].score(net, x, mask, 1, Noise(3, range(len(x)))).details["pen"]
 
     whole = found()
     for limit, value in (("LONGEST", 2), ("PIECE", 2), ("STEPS", 2)):
@@ -136,6 +137,15 @@ def test_the_share_is_the_responsibility_of_components_at_the_floor():
     away = torch.tensor([1.0, 0.0, 0.0])
     assert share_at_floor(density, away).item() == 0.0
     assert share_at_floor(mixture([wide, wide], [0.5, 0.5]), x).item() == 0.0
+
+
+def test_a_mixtures_weights_count():
+    head = GaussianMixture(3, 2)
+    a = torch.zeros(head.inputs)
+    a[:2] = torch.tensor([0.25, 0.75]).log()
+    a[8:] = torch.tensor([0.0, 0.0, -1e6, 0.0, 0.0, 0.0])
+    peaks = 0.25 / SIGMA_FLOOR, 0.75 / (math.log(2) + SIGMA_FLOOR)
+    assert share_at_floor(head(a), torch.zeros(3)).item() == pytest.approx(peaks[0] / sum(peaks))
 
 
 @pytest.mark.parametrize(("times", "share"), [(1.0, 1.0), (1.999, 1.0), (2.001, 0.0)])
