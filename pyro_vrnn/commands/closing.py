@@ -76,7 +76,7 @@ def _same_arguments(config: Config, corpus: Corpus) -> str:
     plain = Config.model_validate(
         {"data": data, "model": {"variant": config.model.variant, "preset": config.model.preset}}
     )
-    plain = plain.explicit(corpus.frame)
+    plain = plain.explicit(corpus.frame, corpus.kind)
     for room, names in COMPARED.items():
         chosen, usual = getattr(config, room), getattr(plain, room)
         for name in names:
