@@ -154,6 +154,12 @@ class ResultsTable:
         return table
 
 
+class PenTable(ResultsTable):
+    """With a column for the pen's share of nats / frame."""
+
+    HEADINGS = (*ResultsTable.HEADINGS, "pen, nats / frame")
+
+
 def results_table(estimates: Sequence[Estimate], title: str, compressions: Sequence[Compression] = ()) -> ResultsTable:
     """One row an estimate or a compressor, each number with its mark and its unit."""
     rows = []
@@ -166,12 +172,15 @@ def results_table(estimates: Sequence[Estimate], title: str, compressions: Seque
             _number(kind.mark, estimate.per_frame, 2),
             _number(kind.mark, estimate.per_dimension, 4),
             _number(kind.bits_mark, estimate.bits_per_sample, 3),
+            "" if estimate.pen_per_frame is None else f"{estimate.pen_per_frame:.3f}",
         ]
         rows.append([words(estimate.name), *cells])
     for compression in compressions:
         bits = _number(Kind.EXACT.bits_mark, compression.bits_per_sample, 3)
-        rows.append([words(compression.name), "", "", "", "", "", bits])
-    return ResultsTable(rows, title, _caption(estimates, compressions))
+        rows.append([words(compression.name), "", "", "", "", "", bits, ""])
+    if all(estimate.pen_per_frame is None for estimate in estimates):
+        return ResultsTable([row[:-1] for row in rows], title, _caption(estimates, compressions))
+    return PenTable(rows, title, _caption(estimates, compressions))
 
 
 def words(name: str) -> str:
@@ -206,6 +215,12 @@ def _caption(estimates: Sequence[Estimate], compressions: Sequence[Compression])
         lines.append("dithered: densities bound the probability of the integers; ± leaves the dither's own noise out")
     if min(len(estimate.nats) for estimate in estimates) < FEW:
         lines.append(f"of fewer than {FEW} sequences the interval is too short")
+    if any(estimate.pen_per_frame is not None for estimate in estimates):
+        holding = [words(estimate.name) for estimate in estimates if estimate.pen_per_frame is None]
+        lines.append(
+            "pen: log-probability of its being up or down, part of the nats; nats / dimension and bits are of the"
+            " offsets alone" + (f", but these hold the pen's: {', '.join(holding)}" if holding else "")
+        )
     if compressions and any(e.bits_per_sample is not None and not e.scale.dithered for e in estimates):
         lines.append(
             "bits of a density at undithered integers are no code lengths; --dither makes them bounds on these"

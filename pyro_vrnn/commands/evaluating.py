@@ -20,6 +20,7 @@ from pyro_vrnn.inference.estimators import collect_log_weights, estimate, estima
 from pyro_vrnn.inference.importance import Curve, Diagnosis, diagnose
 from pyro_vrnn.inference.latents import LatentUse, latent_use
 from pyro_vrnn.inference.results import Compression, Estimate, Kind
+from pyro_vrnn.inference.sigma_floor import FloorShare, floor_share
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.tracking import find_run, log_results, tracking_uri
 from pyro_vrnn.training.files import write_whole
@@ -64,10 +65,11 @@ class Evaluation(NamedTuple):
     use: LatentUse | None
     diagnosis: Diagnosis | None
     warnings: list[str]
+    floor: FloorShare | None = None
 
     def metrics(self) -> dict[str, float]:
         """Flat names and numbers, as they are tracked."""
-        holders = [*self.estimates, *self.compressions, self.use, self.diagnosis]
+        holders = [*self.estimates, *self.compressions, self.use, self.diagnosis, self.floor]
         return {name: value for held in holders if held is not None for name, value in held.metrics().items()}
 
 
@@ -115,6 +117,7 @@ def run(
     for line in [
         *([] if found.use is None else [found.use.line()]),
         *([] if found.diagnosis is None else [found.diagnosis.line()]),
+        *([] if found.floor is None else [found.floor.line()]),
         *(f"warning: {warning}" for warning in found.warnings),
     ]:
         console.print(line)
@@ -130,6 +133,7 @@ def run(
         seed=request.seed,
         latents=None if found.use is None else found.use.as_dict(),
         importance=None if found.diagnosis is None else found.diagnosis.as_dict(),
+        share_at_sigma_floor=None if found.floor is None else found.floor.share,
         warnings=found.warnings,
     )
     # Names of their own where the run has histories: train/ and validation/ are curves over its steps.
@@ -192,7 +196,9 @@ def evaluate(net: VRNN, subject: Subject, request: Request, told: Told) -> Evalu
         diagnosis = diagnose(weights)
     compressions = [] if bits is None else [Compression("flac", bits)]
     warnings = _few_samples(estimates) if diagnosis is None else diagnosis.warnings()
-    return Evaluation(estimates, compressions, use, diagnosis, warnings)
+    floor = floor_share(net, subject.batches(most), seed=seed, dithered=subject.scale.dithered)
+    warnings += [] if floor is None else floor.warnings()
+    return Evaluation(estimates, compressions, use, diagnosis, warnings, floor)
 
 
 def _data_name(source: Path) -> str:

@@ -73,7 +73,8 @@ def run(
     if config.tracking.uri is not None and shown(config.tracking.uri) != config.tracking.uri:
         # The configuration is stored with the run and the model: a password of the store's must not be.
         config = config.model_copy(update={"tracking": config.tracking.model_copy(update={"uri": None})})
-    config = config.explicit(look(config.data).frame)
+    source = look(config.data)
+    config = config.explicit(source.frame, source.kind)
     check_objective(config.training, latents=config.model.prior is not None)
     config = settled(config)
     if launches(config.training):
@@ -161,6 +162,7 @@ def _train_and_score(
         steps=done.step,
         parameters=parameters_per_part(net),
         latents=None if found.use is None else found.use.as_dict(),
+        share_at_sigma_floor=None if found.floor is None else found.floor.share,
         warnings=found.warnings,
         data=corpus.describe(),
         skipped=[list(item) for item in corpus.skipped],

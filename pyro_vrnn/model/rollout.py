@@ -71,6 +71,13 @@ class Rollout:
         """log p(x_t | z_<=t, x_<t) in nats, ``(*K, B, T)``; 0 in the padding."""
         return self._valid(self.emission.log_prob(steps_outermost(self.x)))
 
+    @property
+    def log_mass(self) -> Tensor | None:
+        """The share of :attr:`log_emission` that is a probability, of a frame's binary values; None without any."""
+        if not self.net.binary:
+            return None
+        return self._valid(self.emission.log_mass(steps_outermost(self.x)))  # type: ignore[attr-defined]
+
     @cached_property
     def kl(self) -> Tensor:
         """KL(q(z_t | .) || p(z_t | .)) in nats, ``(*K, B, T)``; 0 in the padding.

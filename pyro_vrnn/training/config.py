@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pyro_vrnn.data.options import LINEAR_GAUSSIAN, DataOptions
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.model import sizes
-from pyro_vrnn.model.variants import ModelOptions, resolve, row
+from pyro_vrnn.model.variants import ModelOptions, resolve, row, suited
 
 
 class TrainingOptions(BaseModel):
@@ -88,16 +88,18 @@ class Config(BaseModel):
             return {**given, "model": {"preset": LINEAR_GAUSSIAN, **model}}
         return given
 
-    def explicit(self, x: int) -> "Config":
+    def explicit(self, x: int, kind: str = "audio") -> "Config":
         """The same with every preset's value filled in, so that it repeats the run whatever presets become.
 
         Args:
             x: Values in a frame.
+            kind: Of the data: ``audio``, ``pen`` or ``arrays``.
 
         Raises:
             ConfigurationError: If a name is unknown or a combination has no meaning.
         """
-        variant, size = row(self.model), resolve(self.model, x)
+        model = suited(self.model, kind)
+        variant, size = row(model), resolve(model, x)
         widths = {f"{name}_width": width or None for name, width in vars(size.widths).items()}
         parts = {"prior": variant.prior, "guide": variant.guide, "emission": variant.emission}
         wanted = {"h": size.h, "layers": size.layers, "z": size.z, "depth": size.depth, **widths, **parts}
