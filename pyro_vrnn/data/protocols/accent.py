@@ -44,7 +44,7 @@ def plan(names: Collection[str], options: AccentOptions, *, seed: int, side: Sid
         DataError: There is nothing of this corpus.
     """
     audio = [name for name in names if suffix(name) in SUFFIXES]
-    if not audio:
+    if all(map(hidden, audio)):
         raise DataError(
             "accent: no audio files; expected the archive's folder, with recordings/english1.mp3 and so on in it"
         )

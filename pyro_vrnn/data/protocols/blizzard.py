@@ -50,10 +50,10 @@ def plan(names: Collection[str], options: BlizzardOptions, *, seed: int, side: S
     there = [edition for edition in _EDITIONS if edition in editions.values()]
     chosen = options.edition or (there[0] if there else None)
     if not audio or (options.edition and options.edition not in there):
-        wanted = f"a folder {options.edition}/ with audio files" if options.edition else "audio files"
+        where = f" in a folder {options.edition}/" if options.edition else ""
         raise DataError(
-            f"blizzard: no {wanted}; expected the corpus's folder, with unsegmented/ or segmented/ in it, or any "
-            "folder of one speaker's recordings"
+            f"blizzard: no audio files{where}; expected the corpus's folder, with unsegmented/ or segmented/ in "
+            "it, or any folder of one speaker's recordings"
         )
     skipped = [
         Skipped(name, f"in no folder {chosen}/" if edition is None else f"the {edition} edition of the same speech")
