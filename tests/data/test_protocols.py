@@ -108,7 +108,7 @@ def test_any_names_and_any_side_files_give_a_plan_or_one_line(corpus: str, data:
     contents = {name: data.draw(TEXTS, label=name) for name in names}
     protocol = PROTOCOLS[corpus]
     try:
-        planned = protocol.plan(names, protocol.parse({}), seed=0, side=contents.__getitem__)
+        planned = protocol.plan(names, protocol.parse({}), seed=0, side=lambda name, limit=0: contents[name])
     except DataError as error:
         message = str(error)
     else:
@@ -158,6 +158,16 @@ def test_a_riff_copy_of_a_sphere_file_is_never_read_beside_it(tmp_path: Path) ->
     assert len(alone.used) == 24
     assert not alone.skipped
     assert {one.text for one in alone.used} == set(corpora.SENTENCES.values())
+
+
+def test_sphere_goes_before_a_copy_whatever_their_case(tmp_path: Path) -> None:
+    corpora.write_timit(tmp_path, top="")
+    (tmp_path / "TRAIN/DR1/FCJF0/SA1.WAV").rename(tmp_path / "TRAIN/DR1/FCJF0/sa1.wav")
+    write(tmp_path / "TRAIN/DR1/FCJF0/SA1.WAV.wav", noise(900))
+    planned = plan("timit", tmp_path)
+    assert [tuple(one) for one in planned.skipped] == [
+        ("TRAIN/DR1/FCJF0/SA1.WAV.wav", "another copy of TRAIN/DR1/FCJF0/sa1.wav")
+    ]
 
 
 def test_speakers_of_timit_validate_by_seed_and_share(tmp_path: Path) -> None:
@@ -400,5 +410,6 @@ def test_side_files_are_text_of_any_age(tmp_path: Path) -> None:
     (tmp_path / "new.txt").write_bytes("\ufeffnaïve".encode())
     (tmp_path / "old.txt").write_bytes("naïve".encode("latin-1"))
     assert side("new.txt") == side("old.txt") == "naïve"
+    assert side("old.txt", 2) == "na"
     assert side("none.txt") is None
     assert side(".") is None

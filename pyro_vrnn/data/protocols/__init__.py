@@ -31,6 +31,7 @@ __all__ = [
     "NoOptions",
     "Part",
     "Plan",
+    "Planner",
     "Side",
     "TimitOptions",
     "Unit",

@@ -6,6 +6,8 @@ from pathlib import PurePosixPath
 
 from .plan import Side, suffix
 
+HEAD = 1 << 16  # bytes of a form's XML that are read: who wrote it stands before its strokes
+
 # original/a01/a01-000/strokesu.xml is the form a01-000u, strokes.xml the form a01-000.
 _ORIGINAL = re.compile(r"(?P<form>[a-z]\d{2}-\d{3})/strokes(?P<letter>[a-z]?)\.xml$", re.IGNORECASE)
 _WRITER = re.compile(r"<Form\b[^>]{0,2000}?\bwriterID\s*=\s*[\"'](?P<writer>[\w.-]{1,40})[\"']")
@@ -36,7 +38,7 @@ def writers(names: Collection[str], forms: Collection[str], side: Side) -> dict[
         form = None if match is None else (match["form"] + match["letter"]).lower()
         if form in forms and form not in found:
             assert form is not None
-            writer = _WRITER.search(side(name) or "")
+            writer = _WRITER.search(side(name, HEAD) or "")
             if writer:
                 found[form] = writer["writer"]
     return found

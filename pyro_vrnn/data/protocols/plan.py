@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, Protocol, cast
 
 from ...errors import DataError
 from ..recordings import Skipped
@@ -14,8 +14,12 @@ Part = Literal["train", "validation", "test"]
 
 Unit = Literal["files", "speakers", "segments"]
 
-Side = Callable[[str], str | None]
-"""The text of a side file by its path relative to the source, or None where it cannot be read."""
+
+class Side(Protocol):
+    """The text of a side file by its path relative to the source, or None where it cannot be read."""
+
+    def __call__(self, name: str, limit: int = SIDE_LIMIT, /) -> str | None:
+        """Read no more than `limit` bytes of it."""
 
 
 class Used(NamedTuple):
@@ -54,10 +58,10 @@ class Plan(NamedTuple):
 def side_files(root: Path) -> Side:
     """Reads side files of a folder: UTF-8 or, failing that, Latin-1; of a longer file the beginning."""
 
-    def read(name: str) -> str | None:
+    def read(name: str, limit: int = SIDE_LIMIT, /) -> str | None:
         try:
             with (root / name).open("rb") as file:
-                content = file.read(SIDE_LIMIT)
+                content = file.read(limit)
         except OSError:
             return None
         try:
