@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ValidationError
 
 from ...errors import ConfigurationError
+from ..kinds import Kind
 from . import accent, blizzard, folders, iam, timit
 from .accent import AccentOptions
 from .blizzard import BlizzardOptions
@@ -66,7 +67,7 @@ class Defaults:
         split: Whose parts: the corpus's own, or drawn over files, speakers or segments.
     """
 
-    kind: Literal["audio", "pen", "arrays"]
+    kind: Kind
     sample_rate: int | None = None
     resample: bool = False
     mix: bool = False
