@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Collection
-from pathlib import PurePosixPath
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ...errors import DataError
 from ..audio import SUFFIXES
 from ..recordings import Skipped
-from .plan import Plan, Side, Used, hidden, made, one_each, suffix
+from .plan import Plan, Side, Used, base, hidden, made, one_each, stem, suffix
 
 TABLE = "speakers_all.csv"
 PASSAGE = "reading-passage.txt"
@@ -67,11 +66,11 @@ def plan(names: Collection[str], options: AccentOptions, *, seed: int, side: Sid
 
 
 def _speaker(name: str) -> str:
-    return PurePosixPath(name).stem.lower()
+    return stem(name).lower()
 
 
 def _side(names: Collection[str], wanted: str, side: Side) -> str | None:
-    found = [name for name in names if PurePosixPath(name).name.lower() == wanted]
+    found = [name for name in names if base(name).lower() == wanted]
     return side(min(found, key=lambda name: (name.count("/"), name))) if found else None
 
 

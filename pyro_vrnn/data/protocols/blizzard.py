@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ...errors import DataError
 from ..audio import SUFFIXES
 from ..recordings import Skipped
-from .plan import Plan, Side, Used, hidden, made, one_each, stem, suffix
+from .plan import Plan, Side, Used, base, hidden, made, one_each, stem, suffix
 
 SPEAKER = "lessac"
 
@@ -84,7 +84,7 @@ def _prompts(names: Collection[str], side: Side) -> dict[str, str]:
     """Transcripts by name: `prompts.gui` has three lines a sentence, its name, its words and its phones."""
     texts: dict[str, str] = {}
     for name in sorted(names):
-        if PurePosixPath(name).name == "prompts.gui":
+        if base(name) == "prompts.gui":
             lines = (side(name) or "").splitlines()
             for title, words in zip(lines[::3], lines[1::3], strict=False):
                 texts.setdefault(title.strip(), re.sub(r"\s+", " ", words).strip())

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
-from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ...errors import DataError
 from ..recordings import Skipped
 from .iam_sides import transcript, writers
-from .plan import Part, Plan, Side, Used, beside, hidden, made, one_each, suffix
+from .plan import Part, Plan, Side, Used, base, beside, hidden, made, one_each, stem, suffix
 
 LISTS = {"trainset.txt": 5364, "testset_v.txt": 1438, "testset_t.txt": 1518, "testset_f.txt": 3859}
 """The lists of the benchmark task IAM-OnDB-t1, and how many lines of handwriting each has."""
@@ -96,13 +95,13 @@ def plan(names: Collection[str], options: IamOptions, *, seed: int, side: Side) 
 
 def _line(name: str) -> _Line | None:
     """Which line a file is; None for the corpus's other XML files, those of whole forms and of writers."""
-    match = None if hidden(name) else _LINE.fullmatch(PurePosixPath(name).name)
+    match = None if hidden(name) else _LINE.fullmatch(base(name))
     return None if match is None else _Line(match["form"].lower(), int(match["line"]))
 
 
 def _forms(wanted: str, names: Collection[str], side: Side) -> set[str]:
     """The forms of a list, whose files may lie anywhere; of several the one nearest to the source counts."""
-    found = sorted((name for name in names if PurePosixPath(name).name.lower() == wanted), key=_depth)
+    found = sorted((name for name in names if base(name).lower() == wanted), key=_depth)
     if not found:
         raise DataError(
             f"iam-ondb: no {wanted}; expected the lists of the task IAM-OnDB-t1 ({', '.join(LISTS)}) beside or under "
@@ -131,7 +130,7 @@ def _parts(lists: Mapping[str, set[str]], chosen: Mapping[str, Part]) -> dict[st
 
 def _texts(lines: Mapping[str, _Line], names: Collection[str], side: Side) -> dict[str, str]:
     """Transcripts of the lines of forms whose files are as many as their transcript's lines."""
-    files = {PurePosixPath(name).stem.lower(): name for name in sorted(names, key=_depth, reverse=True) if _ascii(name)}
+    files = {stem(name).lower(): name for name in sorted(names, key=_depth, reverse=True) if _ascii(name)}
     forms: dict[str, list[tuple[int, str]]] = {}
     for name, line in lines.items():
         forms.setdefault(line.form, []).append((line.number, name))
@@ -144,7 +143,7 @@ def _texts(lines: Mapping[str, _Line], names: Collection[str], side: Side) -> di
 
 
 def _ascii(name: str) -> bool:
-    return suffix(name) == ".txt" and _FORM.fullmatch(PurePosixPath(name).stem.lower()) is not None
+    return suffix(name) == ".txt" and _FORM.fullmatch(stem(name).lower()) is not None
 
 
 def _depth(name: str) -> tuple[int, str]:

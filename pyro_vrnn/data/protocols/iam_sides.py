@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Collection
-from pathlib import PurePosixPath
 
-from .plan import Side, suffix
+from .plan import Side, base, suffix
 
 HEAD = 1 << 16  # bytes of a form's XML that are read: who wrote it stands before its strokes
 
@@ -28,7 +27,7 @@ def writers(names: Collection[str], forms: Collection[str], side: Side) -> dict[
     """Who wrote each of these forms, as far as `forms.txt` or, without it, the forms' own XML say so."""
     found: dict[str, str] = {}
     for name in sorted(names):
-        if PurePosixPath(name).name.lower() == "forms.txt":
+        if base(name).lower() == "forms.txt":
             for line in (side(name) or "").splitlines():
                 match = _MAPPING.match(line.strip())
                 if match and match["form"].lower() in forms:

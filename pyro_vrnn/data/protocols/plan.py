@@ -1,7 +1,8 @@
 """What a protocol says of the files of a corpus, and what all protocols need to say it."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, cast
 
 from ...errors import DataError
@@ -72,19 +73,24 @@ def side_files(root: Path) -> Side:
     return read
 
 
+def base(name: str) -> str:
+    """The last component of a path."""
+    return name.rpartition("/")[2]
+
+
 def stem(name: str) -> str:
-    """The last component of a path up to its first dot: `SA1` of `DR1/FCJF0/SA1.WAV.wav`."""
-    return PurePosixPath(name).name.partition(".")[0]
+    """The last component of a path without its last suffix."""
+    return os.path.splitext(base(name))[0]
 
 
 def suffix(name: str) -> str:
     """The last suffix in lower case, with its dot."""
-    return PurePosixPath(name).suffix.lower()
+    return os.path.splitext(base(name))[1].lower()
 
 
 def hidden(name: str) -> bool:
     """Whether a file is hidden, such as the `._x` that some archives hold beside every `x`."""
-    return PurePosixPath(name).name.startswith(".")
+    return base(name).startswith(".")
 
 
 def one_each(named: Iterable[tuple[str, str]], rank: Callable[[str], int]) -> tuple[dict[str, str], list[Skipped]]:
