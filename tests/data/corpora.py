@@ -200,3 +200,13 @@ def write_iam(root: Path, *, forms_txt: bool = False, originals: bool = True) ->
 def names(root: Path) -> list[str]:
     """Paths of all files under a folder, relative to it."""
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+WRITERS = {
+    "timit": write_timit,
+    "blizzard": write_blizzard,
+    "onomatopoeia": write_onomatopoeia,
+    "accent": write_accent,
+    "iam-ondb": write_iam,
+}
+"""What writes each of the paper's corpora into a folder."""

@@ -14,15 +14,8 @@ from pyro_vrnn.data.splits import split_names
 from pyro_vrnn.errors import ConfigurationError, DataError
 
 from . import corpora
+from .corpora import WRITERS
 from .files import Refused, noise, write
-
-WRITERS = {
-    "timit": corpora.write_timit,
-    "blizzard": corpora.write_blizzard,
-    "onomatopoeia": corpora.write_onomatopoeia,
-    "accent": corpora.write_accent,
-    "iam-ondb": corpora.write_iam,
-}
 
 FOLDERS = ["TRAIN/DR1/FCJF0", "train/dr1/mabc0", "TEST/DR2/MABC1", "dr9", "segmented", "wavn", "lineStrokes/a01", "é"]
 FILES = [
@@ -61,9 +54,7 @@ TEXTS = st.one_of(
 
 
 def plan(corpus: str, root: Path, seed: int = 0, names: list[str] | None = None, **given: Any) -> Plan:
-    protocol = PROTOCOLS[corpus]
-    options = protocol.parse(given)
-    return protocol.plan(corpora.names(root) if names is None else names, options, seed=seed, side=side_files(root))
+    return PROTOCOLS[corpus].plan_folder(corpora.names(root) if names is None else names, given, seed, root)
 
 
 def speakers(planned: Plan) -> dict[str | None, set[str | None]]:
@@ -401,6 +392,12 @@ def test_defaults_are_the_papers() -> None:
     for corpus in ("timit", "onomatopoeia"):
         assert (defaults(corpus).sample_rate, defaults(corpus).segment) == (16000, 0.0)
     assert defaults("iam-ondb").kind == "pen"
+    assert defaults("blizzard").options() == {"sample_rate": 16000, "resample": True, "mix": True, "segment": 0.5}
+    assert defaults("timit").options() == {"sample_rate": 16000, "segment": 0.0}
+    assert defaults("iam-ondb").options() == defaults("audio").options() == {}
+    for name, protocol in PROTOCOLS.items():
+        assert DataOptions(**defaults(name).options()).split == "random"
+        assert protocol.name == name
     with pytest.raises(ConfigurationError, match="libri: no such corpus; expected one of blizzard, timit"):
         defaults("libri")
 

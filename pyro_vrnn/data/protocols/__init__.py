@@ -8,6 +8,7 @@ A protocol is a pure function of the relative paths in a folder and of the text 
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -74,6 +75,11 @@ class Defaults:
     segment: float | None = None
     split: Literal["own", "files", "speakers", "segments"] = "files"
 
+    def options(self) -> dict[str, Any]:
+        """The fields of `DataOptions` that they decide."""
+        fields = {name: getattr(self, name) for name in ("sample_rate", "resample", "mix", "segment")}
+        return {name: value for name, value in fields.items() if value is not None and value is not False}
+
 
 @dataclass(frozen=True)
 class CorpusProtocol:
@@ -98,6 +104,15 @@ class CorpusProtocol:
             DataError: The folder does not hold the corpus, in one line.
         """
         return self.planner(names, options, seed=seed, side=side)
+
+    def plan_folder(self, names: Collection[str], given: Mapping[str, Any], seed: int, root: Path) -> Plan:
+        """The plan of a folder that is there, of options by their names.
+
+        Raises:
+            ConfigurationError: As `parse`.
+            DataError: As `plan`.
+        """
+        return self.plan(names, self.parse(given), seed=seed, side=side_files(root))
 
     def parse(self, given: Mapping[str, Any]) -> BaseModel:
         """Options from names and values, such as a command line or a manifest has them.
