@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pyro_vrnn.commands import data
 from tests.data.corpora import WRITERS
 
 from .conftest import SMALL

@@ -2,9 +2,13 @@
 
 import csv
 import io
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from pyro_vrnn.data.protocols import PROTOCOLS, Plan
 
 from .files import RATE, noise, tone, write
 
@@ -197,7 +201,7 @@ def write_iam(root: Path, *, forms_txt: bool = False, originals: bool = True) ->
     return root
 
 
-def names(root: Path) -> list[str]:
+def names_in(root: Path) -> list[str]:
     """Paths of all files under a folder, relative to it."""
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
 
@@ -210,3 +214,20 @@ WRITERS = {
     "iam-ondb": write_iam,
 }
 """What writes each of the paper's corpora into a folder."""
+
+
+def plan(corpus: str, root: Path, seed: int = 0, names: list[str] | None = None, **given: Any) -> Plan:
+    return PROTOCOLS[corpus].plan_folder(names_in(root) if names is None else names, given, seed, root)
+
+
+def speakers(planned: Plan) -> dict[str | None, set[str | None]]:
+    """The speakers of every part."""
+    sides: dict[str | None, set[str | None]] = {}
+    for one in planned.used:
+        sides.setdefault(one.part, set()).add(one.speaker)
+    return sides
+
+
+def shared(planned: Plan) -> int:
+    """How many speakers are on more than one side."""
+    return sum(count > 1 for count in Counter(who for side in speakers(planned).values() for who in side).values())
