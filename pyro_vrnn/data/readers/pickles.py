@@ -9,6 +9,7 @@ Opcodes: https://docs.python.org/3/library/pickletools.html
 """
 
 import pickletools
+import warnings
 from enum import Enum
 from math import prod
 from typing import Any
@@ -107,7 +108,9 @@ def load(pickle: bytes) -> PickledArray:
         UnusableError: It is damaged, describes something else than an array, or asks for anything but NumPy's arrays.
     """
     try:
-        result = _Reading().run(pickle)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of genops, of escapes in texts of protocol 0
+            result = _Reading().run(pickle)
     except (ValueError, IndexError, KeyError) as error:  # of genops, of an empty stack, of an empty memory
         raise UnusableError(f"a damaged pickle ({shown(str(error))})") from None
     if not isinstance(result, PickledArray):

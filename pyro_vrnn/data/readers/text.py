@@ -30,7 +30,8 @@ def read_csv(file: BinaryIO, *, what: str) -> np.ndarray:
     """A table, shape `(T, D)`: int32 where every number is written as an integer, else float32.
 
     Numbers have decimal points. They are separated by commas, semicolons, tabs, bars or spaces, whichever makes the
-    first line one of numbers. Passed over are empty lines, lines with `#` before the numbers, and one line of names.
+    first line one of numbers. Passed over are empty lines, lines with `#` before the numbers, and one line of names, of
+    which none is a number.
 
     Args:
         file: The open file.
@@ -71,7 +72,7 @@ def _blocks(file: BinaryIO, first: int = 1) -> Iterator[tuple[int, list[str]]]:
 
 def _form(file: BinaryIO) -> _Form:
     """Look at the first two lines that are no comments: names and numbers, or numbers."""
-    seen: list[str] = []
+    seen: list[tuple[int, str]] = []
     for start, lines in _blocks(file):
         for number, line in enumerate(lines, start):
             text = line.removeprefix("\xef\xbb\xbf") if number == 1 else line
@@ -79,11 +80,19 @@ def _form(file: BinaryIO) -> _Form:
                 continue
             for delimiter in DELIMITERS:
                 if _first_wrong(fields := _fields(text, delimiter)) is None:
+                    _check_names(seen, delimiter)
                     return _Form(number, delimiter, len(fields))
-            seen.append(text)
+            seen.append((number, text))
             if len(seen) == 2:
                 raise UnusableError(_reason(number, text))
     raise UnusableError("holds no line of numbers")
+
+
+def _check_names(seen: list[tuple[int, str]], delimiter: str | None) -> None:
+    """A line with a number in it is a faulty row, not one of names: it would be lost in silence."""
+    for number, text in seen:
+        if any(map(_NUMBER.fullmatch, _fields(text, delimiter))):
+            raise UnusableError(_reason(number, text, delimiter))
 
 
 def _parse(number: int, lines: list[str], form: _Form, *, integral: bool) -> np.ndarray:
