@@ -6,7 +6,7 @@ import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -54,7 +54,7 @@ def boxed(sequences: Sequence[Any]) -> np.ndarray:
 class Numpy1Pickler(pickle._Pickler):  # type: ignore[name-defined]
     """Writes NumPy's modules under the names they had before NumPy 2."""
 
-    dispatch = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
         module = getattr(obj, "__module__", "")
