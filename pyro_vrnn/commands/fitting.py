@@ -18,7 +18,7 @@ from pyro_vrnn.commands.resuming import checkpoint_of, stored_config
 from pyro_vrnn.commands.subject import Subject, progress
 from pyro_vrnn.commands.supervising import report, supervise
 from pyro_vrnn.commands.tables import sequence_table, write_table
-from pyro_vrnn.data import Corpus, load
+from pyro_vrnn.data import Corpus, load, look
 from pyro_vrnn.inference.estimators import ESTIMATORS
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
@@ -73,7 +73,7 @@ def run(
     if config.tracking.uri is not None and shown(config.tracking.uri) != config.tracking.uri:
         # The configuration is stored with the run and the model: a password of the store's must not be.
         config = config.model_copy(update={"tracking": config.tracking.model_copy(update={"uri": None})})
-    config = config.explicit(config.data.frame)
+    config = config.explicit(look(config.data).frame)
     check_objective(config.training, latents=config.model.prior is not None)
     config = settled(config)
     if launches(config.training):
@@ -216,7 +216,7 @@ def _score(config: Config, corpus: Corpus, net: VRNN, folder: Path, out: Console
     )
     subject = Subject(
         corpus.test,
-        Scale(corpus.frame, corpus.std_lsb, corpus.dither),
+        Scale(corpus.width, corpus.std_lsb, corpus.dither),
         f"test set: {len(corpus.test)} sequences, standardised by the training set",
         corpus.describe(),
         corpus.lossless,

@@ -48,6 +48,12 @@ def data_options(function: Function) -> Function:
             option(
                 "--segment", "data.segment", "Cut clips into segments of this many seconds; 0: whole clips.", type=float
             ),
+            option(
+                "--normaliser",
+                "data.normaliser",
+                "How pen strokes are standardised; released: as the paper's released code does.",
+                type=click.Choice(["training", "released"]),
+            ),
             flag(
                 "--dither/--no-dither",
                 "data.dither",

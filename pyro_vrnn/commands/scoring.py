@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyro_vrnn.commands import display
 from pyro_vrnn.commands.subject import (
     PLACES,
+    TIME,
     Counter,
     Subject,
     Told,
@@ -56,7 +57,7 @@ def run(
         UserError: Anything a user can mend.
     """
     beside = out.with_suffix(f".sequences{out.suffix}")
-    columns = {**PLACES, "nats": np.float64, "bits_per_sample": np.float64}
+    columns = {**PLACES, **TIME, "nats": np.float64, "bits_per_sample": np.float64}
     for path in (out, beside):
         check_file("--out", path)
         TableWriter(path, columns)  # sees to the ending
@@ -68,8 +69,9 @@ def run(
     seed = trained.config.training.seed if seed is None else seed
     with progress(console) as told:
         subject = subject_of(trained, given["data"], seed=seed, told=told)
-        if subject.scale.std_lsb is None:
-            del columns["bits_per_sample"]
+        columns = {**subject.place_columns, "nats": np.float64}
+        if subject.scale.std_lsb is not None:
+            columns["bits_per_sample"] = np.float64
         if name == "smc":
             columns["ess"] = np.float64
         nats = np.zeros(len(subject.sequences))
@@ -106,7 +108,7 @@ def _sequences(subject: Subject, found: Estimate) -> dict[str, Any]:
     return {
         "sequence": subject.names,
         "frames": found.frames,
-        "seconds": subject.seconds,
+        **({} if subject.seconds is None else {"seconds": subject.seconds}),
         "nats": found.nats,
         "nats_per_frame": per_frame,
         **({} if bits is None else {"bits_per_sample": bits}),

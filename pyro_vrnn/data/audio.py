@@ -123,7 +123,7 @@ def _blocks(path: Path, header: Header, *, dtype: str) -> Iterator[np.ndarray]:
     seen = 0
     try:
         with soundfile.SoundFile(path) as sound:
-            if (sound.samplerate, sound.channels, sound.frames, _grid(sound.subtype)) != header:
+            if Header(sound.samplerate, sound.channels, sound.frames, _grid(sound.subtype)) != header:
                 raise UnusableError("changed while it was read")
             while len(block := sound.read(max(1, BLOCK // header.channels), dtype=dtype, always_2d=True)):
                 seen += len(block)

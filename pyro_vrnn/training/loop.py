@@ -215,7 +215,7 @@ class Trainer:
                 validated_by(self.options.objective, self.net),
                 rows=self.batch_size,
                 particles=self.objective.particles,
-                scale=Scale(self.train.frame),
+                scale=Scale(self.train.width),
                 world=self.world,
             )
         # A best that is NaN is none: nothing compares as larger.

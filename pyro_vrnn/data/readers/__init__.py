@@ -1,7 +1,7 @@
-"""Readers: what one file of a corpus holds. A reader is `read(path, name) -> Contents`, a pure function of its file.
+"""Files as sequences: one module a format, each with `read(path, name) -> Contents`, a pure function of one file.
 
-Files come from anywhere: whatever the bytes are, a reader gives their sequences or says in one line why it leaves the
-file out, and neither runs what is in a file nor allocates what a file merely announces.
+A reader raises `pyro_vrnn.data.audio.UnusableError(reason)` where the whole file must be left out. Files come from
+anywhere: no reader runs what is in one, or allocates what one merely announces.
 """
 
 from typing import NamedTuple
@@ -15,11 +15,11 @@ class Item(NamedTuple):
     """One sequence of a file.
 
     Attributes:
-        name: Relative POSIX path of its file, `#k` appended for the k-th sequence of a file with several.
-        values: Samples of shape `(n,)` or rows of shape `(T, D)`, in their source precision.
-        speaker: Who speaks or writes, where the file says so.
-        text: The transcript, where the file has it.
-        part: train, validation or test, where the file itself says so.
+        name: Relative POSIX path of its file, "#k" appended for the k-th sequence of a file with several.
+        values: Samples `(n,)` or rows `(T, D)`, in their source precision.
+        speaker: Who it is from, where the file says so.
+        text: A transcript, where the file has one.
+        part: `train`, `validation` or `test` where the file itself says so.
     """
 
     name: str
@@ -30,7 +30,12 @@ class Item(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What one file gave: its sequences, and those that were left out, with the reasons."""
+    """What one file gave.
+
+    Attributes:
+        items: Its usable sequences, in their order.
+        skipped: Sequences of it that were left out, and why.
+    """
 
     items: tuple[Item, ...]
     skipped: tuple[Skipped, ...]

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import BinaryIO, NamedTuple, cast
 
 from ..audio import UnusableError
-from .opening import shown
+from .foreign import shown
 
 UNPACKED = 4 << 30  # bytes all members of an archive may have: a ZIP file can announce a thousandfold of its own size
 

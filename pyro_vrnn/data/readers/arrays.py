@@ -14,8 +14,8 @@ from ..audio import UnusableError
 from ..recordings import Skipped
 from . import Contents, Item
 from .archives import open_archive
+from .foreign import opened, size_of
 from .npy import read_header, read_values
-from .opening import opened, size_of
 from .reals import rows_of
 from .text import read_csv
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..audio import UnusableError
 from . import Contents, Item
-from .opening import opened, shown, size_of
+from .foreign import opened, shown, size_of
 from .reals import rows_of, stored
 
 SUFFIXES = frozenset({".xml"})

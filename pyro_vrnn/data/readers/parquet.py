@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 from ..audio import UnusableError
 from ..gathering import gather
-from .opening import shown
+from .foreign import shown
 from .reals import Stored, rows_of, stored, stored_type
 
 BLOCK = 1 << 19  # values read at once

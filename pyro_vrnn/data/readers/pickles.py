@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..audio import UnusableError
-from .opening import shown
+from .foreign import shown
 from .reals import number_type
 
 OPERATIONS = 10_000_000  # opcodes of a pickle, about thirteen an array; each takes at most some hundred bytes

@@ -17,8 +17,8 @@ from ..audio import UnusableError
 from ..recordings import Skipped
 from . import Contents, Item
 from .archives import open_archive
+from .foreign import opened, shown, size_of
 from .npy import read_header, read_values
-from .opening import opened, shown, size_of
 from .pickles import PickledArray, load
 from .reals import rows_of, stored
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..audio import UnusableError
 from ..gathering import gather
-from .opening import shown, size_of
+from .foreign import shown, size_of
 from .reals import rows_of, stored
 
 BLOCK = 1 << 20  # bytes parsed at once, and the longest line
