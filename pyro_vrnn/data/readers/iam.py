@@ -24,6 +24,7 @@ from .reals import rows_of, stored
 SUFFIXES = frozenset({".xml"})
 ROOT = "WhiteboardCaptureSession"
 LARGEST = 1 << 26  # bytes; a line has about a hundred thousand
+ENCODINGS = ("UTF-8", "UTF-16", "ISO-8859-1", "US-ASCII")
 DEPTH = 100  # elements within each other; a line has four
 BLOCK = 1 << 16  # bytes parsed at once
 
@@ -55,8 +56,6 @@ def read(path: Path, name: str) -> Contents:
             line.parser.Parse(b"", True)
         except expat.ExpatError as error:
             raise UnusableError(f"not well-formed XML ({error})") from None
-        except (LookupError, ValueError) as error:  # of an encoding that XML or Python does not know
-            raise UnusableError(f"not readable as XML ({shown(str(error))})") from None
     text = "\n".join(line.text) or None
     return Contents((Item(name, line.rows(), text=text),), ())
 
@@ -68,6 +67,7 @@ class _Line:
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
+        self.parser.XmlDeclHandler = self.declare
         self.parser.StartDoctypeDeclHandler = self.refuse
         self.path: list[str] = []
         self.x = array("d")
@@ -75,6 +75,11 @@ class _Line:
         self.ends = array("q")  # points before the end of each stroke
         self.integers = True
         self.text: list[str] = []
+
+    def declare(self, version: str, encoding: str | None, standalone: int) -> None:
+        # Of any other encoding expat asks Python, whose codecs are many and not all of characters.
+        if encoding is not None and encoding.upper() not in ENCODINGS:
+            raise UnusableError(f"XML encoded as {shown(encoding)}; expected one of {', '.join(ENCODINGS)}")
 
     def start(self, element: str, attributes: dict[str, str]) -> None:
         if not self.path and element != ROOT:

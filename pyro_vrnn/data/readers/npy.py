@@ -20,7 +20,7 @@ BLOCK = 1 << 22  # bytes read at once
 
 # The header is a Python literal, but what is looked for in it takes no evaluation: `(3L, 4L)` is Python 2's.
 _ENTRIES = {
-    "descr": re.compile(r"""['"]descr['"]\s*:\s*(?:['"]([^'"]{0,99})['"]|(\[))"""),
+    "descr": re.compile(r"""['"]descr['"]\s*:\s*(?:['"]([^'"]*)['"]\s*[,}]|(\[))"""),
     "fortran_order": re.compile(r"""['"]fortran_order['"]\s*:\s*(True|False)"""),
     "shape": re.compile(r"""['"]shape['"]\s*:\s*\(([\dL,\s]*)\)""", re.ASCII),
 }

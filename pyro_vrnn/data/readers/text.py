@@ -15,6 +15,7 @@ BLOCK = 1 << 20  # bytes parsed at once, and the longest line
 DELIMITERS = (",", ";", "\t", "|", None)  # None: any white space
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"(?<=[0-9]),(?=[0-9])")
 _FRACTIONAL = re.compile(r"[.einf]", re.IGNORECASE)  # what no integer has
 
 
@@ -60,7 +61,8 @@ def _blocks(file: BinaryIO, first: int = 1) -> Iterator[tuple[int, list[str]]]:
         rest += chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         whole, newline, rest = rest.rpartition(b"\n") if not last else (rest, b"\n", b"")
         if len(rest) > BLOCK:
-            raise UnusableError(f"line {number + whole.count(newline)} is longer than {BLOCK >> 20} MiB")
+            line = number + whole.count(b"\n") + len(newline)
+            raise UnusableError(f"line {line} is longer than {BLOCK >> 20} MiB")
         if newline and whole:
             lines = whole.decode("latin-1").split("\n")
             if number + len(lines) > first:
@@ -137,7 +139,8 @@ def _first_wrong(fields: list[str]) -> int | None:
 
 
 def _reason(number: int, line: str, delimiter: str | None = ",") -> str:
-    if any(_first_wrong(_fields(line.replace(",", "."), other)) is None for other in DELIMITERS if other != ","):
+    pointed = _DECIMAL_COMMA.sub(".", line)
+    if pointed != line and any(_first_wrong(_fields(pointed, other)) is None for other in DELIMITERS):
         return f"line {number} has decimal commas; expected decimal points"
     fields = _fields(line, delimiter)
     column = _first_wrong(fields) or 0
