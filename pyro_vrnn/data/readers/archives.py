@@ -37,7 +37,7 @@ class Archive:
         self._entries: dict[Member, zipfile.ZipInfo] = {}
         keys: set[str] = set()
         for entry in opened.infolist():
-            if entry.is_dir():
+            if entry.filename.endswith("/"):  # `is_dir` fails on an empty name
                 continue
             _check_name(entry.filename)
             if not entry.filename.endswith(".npy"):

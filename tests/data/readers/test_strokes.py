@@ -124,6 +124,7 @@ def test_what_is_no_part_is_said(tmp_path: Path) -> None:
         (archive({"..\\train.npy": npy(pen(0, 4))}), "leaves its folder"),
         (archive({"C:\\train.npy": npy(pen(0, 4))}), "leaves its folder"),
         (archive({"train.txt": b"text"}), "expected .npy members"),
+        (archive({"train.npy": b"text"}).replace(b"train.npy", b"\0rain.npy"), "holds ''; expected .npy"),
         (archive({"train.npy": b"text"}), "not a NumPy array"),
         (archive({"\x1b[2J\n.npy": b"text"}), "not a NumPy array"),
         (archive({"\x1b[2J\n.txt": b"text"}), "expected .npy members"),
