@@ -82,7 +82,7 @@ def all_of(*suffixes: str) -> Planner:
             raise ConfigurationError(f"--{min(own)}: this corpus has no such option; leave it out")
         used = [Used(name) for name in sorted(names) if PurePosixPath(name).suffix.lower() in suffixes]
         if not used:
-            raise DataError(f"{root}: no files of this kind; expected {', '.join(sorted(suffixes))}")
+            raise DataError(f"{root}: no files of its kind; expected {', '.join(sorted(suffixes))}")
         return Plan(tuple(used), (), "files")
 
     return plan
