@@ -61,13 +61,16 @@ def fit(pen_command, *arguments: str):
 
 
 @pytest.mark.parametrize(
-    ("variant", "emission", "first"), [("vrnn-gmm", "pen", "elbo"), ("rnn-gauss", "pen-gauss", "exact")]
+    ("variant", "emission", "first", "dither"),
+    [("vrnn-gmm", "pen", "elbo", ("--dither",)), ("rnn-gauss", "pen-gauss", "exact", ())],
 )
-def test_fit_trains_on_strokes_and_tells_the_pen_apart(pen_command, tmp_path, variant, emission, first):
-    ended = fit(pen_command, "--variant", variant, "--dither", "--name", "lines")
+def test_fit_trains_on_strokes_and_tells_the_pen_apart(pen_command, tmp_path, variant, emission, first, dither):
+    ended = fit(pen_command, "--variant", variant, *dither, "--name", "lines")
     assert ended.status == 0, ended.err
     assert re.search(r"38 sequences.* points of 3 values", ended.out)
     assert "pen, nats / frame" in ended.out
+    warned = r"warning: \d+ points \(\d\d\.\d%\) have an offset of exactly 0: .*; pass --dither"
+    assert bool(re.search(warned, ended.out)) == (not dither)
     assert "components at the floor of sigma take 0.0% of the density" in ended.out
     assert "16-bit" not in ended.out
     assert "FLAC" not in ended.out
@@ -92,12 +95,6 @@ def test_fit_trains_on_strokes_and_tells_the_pen_apart(pen_command, tmp_path, va
     found = json.loads((tmp_path / "again.json").read_text())
     assert found["results"][first]["bits_per_sample"] == pytest.approx(held["bits_per_sample"], rel=1e-6)
     assert found["share_at_sigma_floor"] == 0
-
-
-def test_without_dither_offsets_of_0_are_warned_of(pen_command):
-    ended = fit(pen_command, "--variant", "rnn-gauss")
-    assert ended.status == 0, ended.err
-    assert re.search(r"warning: \d+ points \(\d\d\.\d%\) have an offset of exactly 0: .*; pass --dither", ended.out)
 
 
 @pytest.mark.parametrize(
