@@ -6,12 +6,18 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
-from pyro_vrnn.commands import fitting, subject
+from pyro_vrnn.commands import evaluating, fitting, subject
 from pyro_vrnn.data import Corpus, DataOptions, Normaliser, Sequences
 from pyro_vrnn.data.dither import Dither
-from pyro_vrnn.data.opening import Source
+from pyro_vrnn.data.opening import Source, Unsplit
+from pyro_vrnn.inference.results import Scale
+from pyro_vrnn.model.variants import build
+from pyro_vrnn.training.config import read
+from pyro_vrnn.training.saving import save_model
 from tests.commands.conftest import SMALL
+from tests.model.pen import small_pen
 
 STD = 25.0
 MAP = Normaliser((0.0, 0.0, 0.0), (STD, STD, 1.0))
@@ -55,13 +61,16 @@ def fit(pen_command, *arguments: str):
 
 
 @pytest.mark.parametrize(
-    ("variant", "emission", "first"), [("vrnn-gmm", "pen", "elbo"), ("rnn-gauss", "pen-gauss", "exact")]
+    ("variant", "emission", "first", "dither"),
+    [("vrnn-gmm", "pen", "elbo", ("--dither",)), ("rnn-gauss", "pen-gauss", "exact", ())],
 )
-def test_fit_trains_on_strokes_and_tells_the_pen_apart(pen_command, tmp_path, variant, emission, first):
-    ended = fit(pen_command, "--variant", variant, "--dither", "--name", "lines")
+def test_fit_trains_on_strokes_and_tells_the_pen_apart(pen_command, tmp_path, variant, emission, first, dither):
+    ended = fit(pen_command, "--variant", variant, *dither, "--name", "lines")
     assert ended.status == 0, ended.err
     assert re.search(r"38 sequences.* points of 3 values", ended.out)
     assert "pen, nats / frame" in ended.out
+    warned = r"warning: \d+ points \(\d\d\.\d%\) have an offset of exactly 0: .*; pass --dither"
+    assert bool(re.search(warned, ended.out)) == (not dither)
     assert "components at the floor of sigma take 0.0% of the density" in ended.out
     assert "16-bit" not in ended.out
     assert "FLAC" not in ended.out
@@ -88,12 +97,6 @@ def test_fit_trains_on_strokes_and_tells_the_pen_apart(pen_command, tmp_path, va
     assert found["share_at_sigma_floor"] == 0
 
 
-def test_without_dither_offsets_of_0_are_warned_of(pen_command):
-    ended = fit(pen_command, "--variant", "rnn-gauss")
-    assert ended.status == 0, ended.err
-    assert re.search(r"warning: \d+ points \(\d\d\.\d%\) have an offset of exactly 0: .*; pass --dither", ended.out)
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [(("--emission", "gmm"), "choose pen"), (("--variant", "rnn-gauss", "--emission", "gaussian"), "choose pen-gauss")],
@@ -111,3 +114,35 @@ def test_a_pens_emission_on_sound_is_refused_in_one_line(command):
     assert ended.status == 2
     assert "for strokes of a pen (dx, dy, pen), and the data are audio" in ended.err
     assert len(ended.err.strip().splitlines()) == 1
+
+
+def test_a_density_on_the_floor_of_sigma_is_warned_of():
+    net = small_pen("rnn-gauss").float()
+    with torch.no_grad():
+        net.emission.net.last_bias[-2:] = -1e6
+    test = part(2, 3, dither=False)
+    asked = subject.Subject(test, Scale(2, STD), "", {}, lossless=True)
+    found = evaluating.evaluate(net, asked, evaluating.Request(batch_size=4, seed=0), lambda *_: None)
+    assert found.metrics()["share_at_sigma_floor"] == 1
+    assert any("take 100.0% of the density" in warning and "--dither" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize("name", ["elbo", "smc"])
+def test_score_gives_the_pens_share_of_every_point(pen_command, monkeypatch, tmp_path, name):
+    config = read(None, {"data": {"source": "lines"}, "model": {"variant": "vrnn-gmm"}}, SMALL[1::2]).explicit(3, "pen")
+    lines = corpus(config.data)
+    save_model(tmp_path / "model", build(config.model, 3), config, lines.describe())
+    monkeypatch.setattr(subject, "read", lambda *_, **__: Unsplit(lines.test, (), 1.0, True))
+    ended = pen_command("score", "./model", "other", "--estimator", name, "--out", "points.csv")
+    assert ended.status == 0, ended.err
+    with (tmp_path / "points.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert len(rows) == lines.test.lengths.sum()
+    assert ("pen" in rows[0]) == (name == "elbo")
+    for row in rows:
+        offsets = float(row["nats"]) - float(row.get("pen", 0))
+        assert float(row["bits_per_sample"]) == pytest.approx((np.log(STD) - offsets / 2) / np.log(2))
+    with (tmp_path / "points.sequences.csv").open(newline="") as table:
+        whole = list(csv.DictReader(table))
+    if name == "elbo":
+        assert sum(float(row["pen"]) for row in rows) == pytest.approx(sum(float(row["pen"]) for row in whole))

@@ -82,6 +82,20 @@ def test_every_objective_trains_it(objective):
     assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in net.parameters())
 
 
+@pytest.mark.parametrize("variant", ["vrnn-gmm", "rnn-gmm", "srnn"])
+def test_segments_that_are_run_again_change_nothing(variant):
+    net = small_pen(variant)
+    x, mask = ragged_points()
+    found = []
+    with pyro.validation_enabled(False):
+        for every in (0, 2):
+            torch.manual_seed(1)
+            net.checkpoint_every = every
+            loss = Elbo(net)(x, mask)
+            found.append([loss.detach(), *torch.autograd.grad(loss, list(net.parameters()))])
+    assert_close(found[0], found[1], rtol=1e-9, atol=1e-9)
+
+
 def test_the_pens_share_of_the_emission_is_its_own_bernoulli():
     net = small_pen("vrnn-gmm")
     x, mask = ragged_points()
