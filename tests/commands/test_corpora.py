@@ -32,10 +32,11 @@ EXPECTED = {
 )
 def test_a_corpus_as_it_is_distributed_becomes_a_model(corpus, variant, command, tmp_path):
     source = WRITERS[corpus](tmp_path / "source")
-    ended = command("data", "prepare", corpus, source, "--out", "cache")
+    ended = command("data", "prepare", corpus, source, "--out", "cache", "--jobs", "1")
     assert ended.status == 0, ended.err
     ended = command(
-        "fit", "--preset", corpus, "--data", "cache", "--variant", variant, "--epochs", "1", "--name", "one", *SMALL
+        *("fit", "--preset", corpus, "--data", "cache", "--variant", variant, "--epochs", "1", "--name", "one"),
+        *(*SMALL, "--set", "evaluation.particles=2", "--set", "evaluation.repetitions=1"),
     )
     assert ended.status == 0, ended.err
     assert "epoch 1/1" in ended.out
