@@ -193,6 +193,14 @@ def test_announced_sizes_cost_nothing(pickle: bytes, tmp_path: Path) -> None:
     assert peak < 24 << 20
 
 
+@pytest.mark.parametrize("count", [0, 3, 5])
+def test_bytes_that_are_no_values_of_the_shape(count: int) -> None:
+    array = EMPTY + b"(K\x01K\x04\x85" + INT8 + b"\x89U" + bytes([count]) + b"\1" * count + b"tb"
+    (found,) = pickles.load(listed(array, 1)).objects() or ()
+    with pytest.raises(UnusableError, match=f"{count} bytes of values for shape"):
+        found.numbers()
+
+
 def test_bytes_repeated_by_reference_are_counted_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.zeros((1000, 3), np.int16)
     (tmp_path / "a.npy").write_bytes(pickled([rows] * 1000))
