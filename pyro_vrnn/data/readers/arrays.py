@@ -3,13 +3,11 @@
 A file is one sequence of shape `(T,)` or `(T, D)`; an `.npz` archive has one in each array.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from ...errors import DataError
 from ..audio import UnusableError
 from ..recordings import Skipped
 from . import Contents, Item
@@ -46,27 +44,6 @@ def read(path: Path, name: str) -> Contents:
 
                 values = read_parquet(file, what=name)
     return Contents((Item(name, values),), ())
-
-
-def check_widths(widths: Iterable[tuple[str, int]]) -> int | None:
-    """The number of values a row that all sequences share, or None without a sequence.
-
-    Args:
-        widths: Each sequence's name and its number of values a row.
-
-    Raises:
-        DataError: Two differ.
-    """
-    first: tuple[str, int] | None = None
-    for name, width in widths:
-        if first is None:
-            first = name, width
-        elif width != first[1]:
-            raise DataError(
-                f"{name}: rows of {width} values, but {first[0]}: rows of {first[1]}; expected one dimension: "
-                f"prepare them apart"
-            )
-    return first and first[1]
 
 
 def _read_archive(file: BinaryIO, name: str) -> Contents:

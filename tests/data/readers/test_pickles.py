@@ -4,6 +4,7 @@ import builtins
 import os
 import pickle
 import tracemalloc
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,30 @@ def test_announced_sizes_cost_nothing(pickle: bytes, tmp_path: Path) -> None:
     tracemalloc.stop()
     assert len(str(caught.value)) < 300
     assert peak < 24 << 20
+
+
+@pytest.mark.parametrize("count", [0, 3, 5])
+def test_bytes_that_are_no_values_of_the_shape(count: int) -> None:
+    array = EMPTY + b"(K\x01K\x04\x85" + INT8 + b"\x89U" + bytes([count]) + b"\1" * count + b"tb"
+    (found,) = pickles.load(listed(array, 1)).objects() or ()
+    with pytest.raises(UnusableError, match=f"{count} bytes of values for shape"):
+        found.numbers()
+
+
+@pytest.mark.parametrize(
+    "size", [b"U\x01a", b"N", b"\x88", b"J\xff\xff\xff\xff", b"G@\x10\0\0\0\0\0\0", b"]", b"K\x04\x85"]
+)
+def test_shapes_of_something_else_than_sizes(size: bytes) -> None:
+    array = EMPTY + b"(K\x01" + size + b"\x85" + INT8 + b"\x89U\x04abcdtb"
+    with pytest.raises(UnusableError, match="a shape of something else"):
+        pickles.load(listed(array, 1))
+
+
+def test_texts_with_doubtful_escapes_are_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UnusableError, match="operation STRING"):
+            pickles.load(b"S'\\y'\n.")
 
 
 def test_bytes_repeated_by_reference_are_counted_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
