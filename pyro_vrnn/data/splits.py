@@ -11,6 +11,10 @@ from ..errors import DataError
 from .options import DataOptions
 
 
+class TooFewError(DataError):
+    """Recordings that are fewer than three parts need."""
+
+
 class Split(NamedTuple):
     """Positions of the recordings of each part, ascending; together they are all recordings, each once."""
 
@@ -83,7 +87,8 @@ def split_names(
         skipped: Names that exist but are not used; a test list may name them.
 
     Raises:
-        DataError: A part would be empty, or as `check_options` does.
+        TooFewError: A part would be empty.
+        DataError: As `check_options` does.
     """
     check_options(options)
     kind, units = ("files", names) if options.split != "speaker" or speakers is None else ("speakers", speakers)
@@ -93,7 +98,7 @@ def split_names(
     held = share(options.validation, len(drawable))
     if drawn + held >= len(drawable):
         where = "" if test is None else " outside the test set"
-        raise DataError(
+        raise TooFewError(
             f"--data {options.source}: {len(drawable)} {kind}{where} are too few for {drawn} in test, {held} in "
             "validation and the rest in training; expected more recordings, or lower --validation and --test"
         )
