@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .batches import Batch, LongBatch, Share, batches, number_of_batches, scoring_batches, shares
+from .following import followed_shares, plan_followed
 from .lazy import LazyFrames
 from .options import EMBEDDED, LINEAR_GAUSSIAN, DataOptions
 
@@ -30,8 +31,10 @@ __all__ = [
     "Skipped",
     "batches",
     "flac_bits_per_sample",
+    "followed_shares",
     "load",
     "number_of_batches",
+    "plan_followed",
     "read",
     "scoring_batches",
     "shares",

@@ -75,10 +75,12 @@ class Share(NamedTuple):
     Attributes:
         batch: The rows; one of padding alone for a process that none are left for.
         frames: Frames of the whole batch, over all processes.
+        resets: Which rows begin anew, bool, shape `(B,)`; None where all do, as they do not follow recordings.
     """
 
     batch: Batch
     frames: int
+    resets: Tensor | None = None
 
 
 def shares(

@@ -52,6 +52,8 @@ class Sequences(Sequence[np.ndarray]):
         sample_rate: Rate in Hz.
         normaliser: The map to standardised values.
         dither: Noise that is added before standardising; None for none.
+        recordings: The number of the recording that each sequence is a segment of: its segments are successive, in
+            their order. None: each sequence is one.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Sequences(Sequence[np.ndarray]):
         sample_rate: int,
         normaliser: Normaliser,
         dither: Dither | None = None,
+        recordings: Sequence[int] | np.ndarray | None = None,
     ) -> None:
         self._frames = list(frames)
         self.names = list(names)
@@ -73,6 +76,8 @@ class Sequences(Sequence[np.ndarray]):
         self.normaliser = normaliser
         self.dither = dither
         self.lengths = np.array([len(x) for x in self._frames], dtype=np.int64)
+        own = np.arange(len(self._frames)) if recordings is None else recordings
+        self.recordings = np.array(own, dtype=np.int64)
 
     @property
     def seconds(self) -> float:
@@ -91,7 +96,8 @@ class Sequences(Sequence[np.ndarray]):
             return self.read(index)
         speakers = None if self.speakers is None else self.speakers[index]
         dither = None if self.dither is None else self.dither._replace(positions=self.dither.positions[index])
-        return self._copy(self._frames[index], self.names[index], speakers, self.normaliser, dither)
+        recordings = self.recordings[index] if index.step in (None, 1) else None  # else nobody follows another
+        return self._copy(self._frames[index], self.names[index], speakers, self.normaliser, dither, recordings)
 
     def read(self, index: int, start: int = 0, stop: int | None = None, *, draw: int = 0) -> np.ndarray:
         """Standardised frames from `start` to `stop` of a sequence, float32, `(t, frame)`: a slice of the whole.
@@ -121,7 +127,7 @@ class Sequences(Sequence[np.ndarray]):
 
     def with_normaliser(self, normaliser: Normaliser) -> "Sequences":
         """The same samples, standardised by another map (such as that of the corpus a model was trained on)."""
-        return self._copy(self._frames, self.names, self.speakers, normaliser, self.dither)
+        return self._copy(self._frames, self.names, self.speakers, normaliser, self.dither, self.recordings)
 
     def _copy(
         self,
@@ -130,6 +136,7 @@ class Sequences(Sequence[np.ndarray]):
         speakers: Sequence[str] | None,
         normaliser: Normaliser,
         dither: Dither | None,
+        recordings: np.ndarray | None,
     ) -> "Sequences":
         return Sequences(
             frames,
@@ -139,6 +146,7 @@ class Sequences(Sequence[np.ndarray]):
             sample_rate=self.sample_rate,
             normaliser=normaliser,
             dither=dither,
+            recordings=recordings,
         )
 
     def __repr__(self) -> str:

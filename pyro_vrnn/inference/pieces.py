@@ -14,7 +14,7 @@ from pyro_vrnn.model.draws import Reading, infer, read
 from pyro_vrnn.model.guides import Guide
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import Rollout, follow
-from pyro_vrnn.model.state import State
+from pyro_vrnn.model.state import Past, State
 
 #: Steps of all rows (sequences times particles) together that one pass holds.
 STEPS = 2**14
@@ -108,17 +108,17 @@ class Pieces:
                 eps = eps[0] if particles is None else eps
             z, rollout = infer(
                 self.net, piece.x, piece.mask, (*batch_shape, B),
-                guide=self.guide, state=state, eps=eps, reading=piece.reading,
+                guide=self.guide, past=None if state is None else Past(state), eps=eps, reading=piece.reading,
             )  # fmt: skip
             state = rollout.last
             yield piece, z, rollout
 
     def follow(self) -> Iterator[tuple[Piece, Rollout]]:
         """Runs a model without latents piece by piece, the state carried over."""
-        state = None
+        past = None
         for piece in self:
-            rollout = follow(self.net, piece.x, piece.mask, piece.x.new_zeros((*piece.x.shape[:-1], 0)), state)
-            state = rollout.last
+            rollout = follow(self.net, piece.x, piece.mask, piece.x.new_zeros((*piece.x.shape[:-1], 0)), past)
+            past = Past(rollout.last)
             yield piece, rollout
 
     def _frames(self, steps: range) -> tuple[Tensor, Tensor]:

@@ -97,7 +97,7 @@ def gradients(world: FabricWorld, variant: str, options: dict[str, object]) -> d
         rows.lengths[-1] = 1
         picked = rows[-size:]
         whole = next(iter(batches(picked, 7, shuffle=0)))
-        share, frames = next(iter(shares(picked, 7, shuffle=0, rank=world.rank, size=world.size)))
+        share, frames, _ = next(iter(shares(picked, 7, shuffle=0, rank=world.rank, size=world.size)))
         assert frames == int(whole.mask.sum())
         found = []
         for function, batch in ((alone, whole), (loss, share)):
