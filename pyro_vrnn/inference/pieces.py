@@ -69,7 +69,8 @@ class Pieces:
         self.guide = net.guide if guide is None else guide
         self.like = next(net.parameters())
         # Gradients go through all steps at once: nothing is saved by cutting, and what is spilled has none.
-        self.steps = [range(mask.shape[-1])] if torch.is_grad_enabled() else spans(mask.shape[-1])
+        block = 1 if self.guide is None else self.guide.block
+        self.steps = [range(mask.shape[-1])] if torch.is_grad_enabled() else spans(mask.shape[-1], block)
         alone = len(self.steps) == 1 or (len(mask) == 1 and bool(mask.all()))
         assert alone, "a long sequence comes alone, without padding"
         self._spilled: np.ndarray[Any, Any] | None = None
@@ -161,9 +162,9 @@ class Pieces:
         return spilled
 
 
-def spans(T: int) -> list[range]:
-    """The steps of each piece of sequences of T frames."""
-    size = T if T <= LONGEST else PIECE
+def spans(T: int, block: int = 1) -> list[range]:
+    """The steps of each piece of sequences of T frames, in multiples of a block."""
+    size = T if T <= LONGEST else block * max(1, PIECE // block)
     return [range(start, min(start + size, T)) for start in range(0, T, size)]
 
 

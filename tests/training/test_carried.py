@@ -2,7 +2,6 @@
 
 import os
 import signal
-from functools import partial
 from unittest.mock import patch
 
 import numpy as np
@@ -55,8 +54,8 @@ def _interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("variant", ["vrnn-gauss", "storn", "srnn", "rnn-gauss"])
-@pytest.mark.parametrize("at", [2, 5, 7])
+@pytest.mark.parametrize("variant", ["vrnn-gauss", "storn", "srnn"])
+@pytest.mark.parametrize("at", [2, 8])
 def test_a_run_cut_anywhere_goes_on_bit_for_bit(tmp_path, variant, at):
     whole, cut, rest = Recorder(), Recorder(at, _interrupt), Recorder()
     uncut = following(tmp_path / "uncut", network(variant), whole)
@@ -260,9 +259,13 @@ def _known(given: dict) -> dict:
 
 def test_particles_begin_with_one_past(tmp_path):
     training = following(tmp_path, epochs=1, max_steps=3, objective="iwae", particles=2)
-    passed, own = [], partial(draws.infer)
-    with patch(
-        "pyro_vrnn.training.objective.infer", lambda *a, past=None, **k: passed.append(past) or own(*a, past=past, **k)
-    ):
+    passed = []
+
+    def seen(*given, past=None):
+        passed.append(past)
+        return draws.infer(*given, past=past)
+
+    with patch("pyro_vrnn.training.objective.infer", seen):
         training.fit()
+    assert len(passed) == 3
     assert all(past.state.h.ndim == 2 for past in passed)
