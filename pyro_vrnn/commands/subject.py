@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from pyro_vrnn.data import DataOptions, Normaliser, Sequences, load, read, scoring_batches
+from pyro_vrnn.data import DataOptions, Joined, Normaliser, Sequences, groups, load, read, runs, scoring_batches
 from pyro_vrnn.errors import ConfigurationError, DataError
 from pyro_vrnn.inference.encode import Encoded, FrameScores
 from pyro_vrnn.inference.estimators import Batch
@@ -68,9 +68,18 @@ class Subject:
         """Duration of a frame."""
         return self.sequences.frame / self.sequences.sample_rate
 
-    def batches(self, most: int) -> Iterator[Batch]:
-        """All sequences, sorted by length, in batches of at most so many; long ones alone and read in pieces."""
-        return _batches(self.sequences, most)
+    def batches(self, most: int, joined: Joined | None = None) -> Iterator[Batch]:
+        """All sequences, sorted by length, in batches of at most so many; long ones alone and read in pieces.
+
+        Args:
+            most: Sequences in a batch.
+            joined: Groups of them, which are batched instead.
+        """
+        return _batches(self.sequences if joined is None else joined, most)
+
+    def carried(self, carry: int | None) -> Joined:
+        """Groups of so many successive segments of a recording, or of all; each is one sequence."""
+        return Joined(self.sequences, groups(runs(self.sequences), carry))
 
     def in_order(self, work: Callable[[Iterator[Batch]], Iterator[Part]]) -> Iterator[Part]:
         """What ``work`` makes of all sequences, in their order.
@@ -194,7 +203,7 @@ class Counter:
         self.told(self.what, self.done, self.total)
 
 
-def _batches(sequences: Sequences, most: int, *, first: int = 0) -> Iterator[Batch]:
+def _batches(sequences: Sequences | Joined, most: int, *, first: int = 0) -> Iterator[Batch]:
     """Batches whose indices begin at ``first``, of not more frames than one pass of an estimator takes."""
     short = sequences.lengths[sequences.lengths <= LONGEST]
     rows = max(1, min(most, STEPS // int(short.max(initial=1))))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .batches import Batch, LongBatch, Share, batches, number_of_batches, scoring_batches, shares
 from .following import followed_shares, plan_followed
+from .joining import Joined, groups, runs
 from .lazy import LazyFrames
 from .options import EMBEDDED, LINEAR_GAUSSIAN, DataOptions
 
@@ -23,6 +24,7 @@ __all__ = [
     "Batch",
     "Corpus",
     "DataOptions",
+    "Joined",
     "LazyFrames",
     "LongBatch",
     "Normaliser",
@@ -32,10 +34,12 @@ __all__ = [
     "batches",
     "flac_bits_per_sample",
     "followed_shares",
+    "groups",
     "load",
     "number_of_batches",
     "plan_followed",
     "read",
+    "runs",
     "scoring_batches",
     "shares",
 ]

@@ -22,11 +22,12 @@ A guide that reads the future ends with the segment: it reads what it read in tr
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -34,14 +35,11 @@ from pyro_vrnn.inference import likelihood
 from pyro_vrnn.inference.estimators import Batch, estimator_for, evaluating
 from pyro_vrnn.inference.noise import Noise
 from pyro_vrnn.inference.pieces import Frames, Pieces, chunks, parts
-from pyro_vrnn.inference.results import Estimate, Kind, Scale
+from pyro_vrnn.inference.results import CARRIED, Estimate, Kind, Scale
 from pyro_vrnn.inference.smc import smc
 from pyro_vrnn.model.guides import Guide
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.state import State
-
-#: Before the name of an estimator: of segments that go on from those before.
-PREFIX = "carried/"
 
 #: What their numbers say, where that is not what they say of sequences.
 KINDS = {"iwae": Kind.ESTIMATE}
@@ -124,8 +122,8 @@ def estimate_carried(
     batches: Iterable[Batch],
     name: str,
     *,
-    starts: Sequence[int],
-    lengths: Sequence[int],
+    starts: ArrayLike,
+    lengths: ArrayLike,
     every: int,
     particles: int = 40,
     scale: Scale,
@@ -156,8 +154,8 @@ def estimate_carried(
     """
     estimator = estimator_for(net, name)
     repetitions = 1 if estimator.kind is Kind.EXACT else repetitions
-    nats, first = np.full((repetitions, len(lengths)), np.nan), np.asarray(starts)
-    ends = np.append(first[1:], len(lengths))
+    first, frames = np.asarray(starts), np.asarray(lengths)
+    nats, ends = np.full((repetitions, len(frames)), np.nan), np.append(first[1:], len(frames))
     with evaluating(net, seed):
         for x, mask, indices in batches:
             rows = np.asarray(indices)
@@ -169,10 +167,10 @@ def estimate_carried(
             if progress is not None:
                 progress(int((ends[rows] - first[rows]).sum()))
     return Estimate(
-        name=PREFIX + (f"{name}_{particles}" if estimator.particles else name),
+        name=CARRIED + (f"{name}_{particles}" if estimator.particles else name),
         kind=KINDS.get(name, estimator.kind),
         nats=nats.mean(0),
-        frames=np.asarray(lengths),
+        frames=frames,
         scale=scale,
         note="given the segments before" + ("; weights begin anew with each" if name == "iwae" else ""),
     )

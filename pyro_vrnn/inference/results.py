@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 #: Resamples of the bootstrap. On skewed data its ends move to quantiles of about 0.2 %: ten of these lie beyond.
 RESAMPLES = 4999
 
+#: Before the name of an estimator: of segments that go on from those before them.
+CARRIED = "carried/"
+
 #: Values in one block of resamples: 8 MiB, whatever the number of sequences.
 BLOCK = 2**20
 

@@ -1,11 +1,19 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyro_vrnn.data import Normaliser, Sequences, followed_shares, number_of_batches, plan_followed
-from pyro_vrnn.data.following import Joined, groups, runs
+from pyro_vrnn.data import (
+    Joined,
+    Normaliser,
+    Sequences,
+    followed_shares,
+    groups,
+    number_of_batches,
+    plan_followed,
+    runs,
+)
 
 FRAME = 3
 
@@ -30,6 +38,7 @@ def corpora(draw) -> Sequences:
     return segments(counts, [draw(st.integers(1, 4)) for _ in counts])
 
 
+@settings(deadline=None)
 @given(corpora(), st.integers(1, 8), st.integers(1, 6), st.integers(0, 99))
 def test_every_sequence_is_there_once_and_follows_its_predecessor_unless_it_begins_anew(corpus, rows, carry, shuffle):
     planned, resets = plan_followed(corpus, rows, carry, shuffle=shuffle)
@@ -79,6 +88,7 @@ def test_the_plan_is_a_function_of_seed_and_epoch_and_offsets_change():
     assert offsets == {1, 2, 3, 4}
 
 
+@settings(deadline=None)
 @given(corpora(), st.integers(1, 6), st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
 def test_rows_stay_with_their_process_and_together_they_are_the_batch(corpus, rows, carry, size, skip):
     plan = plan_followed(corpus, rows, carry, shuffle=1)
@@ -129,6 +139,7 @@ def test_a_plan_needs_a_row_and_a_segment(rows, carry):
         plan_followed(segments([3]), rows, carry, shuffle=0)
 
 
+@settings(deadline=None)
 @given(corpora(), st.one_of(st.none(), st.integers(1, 5)), st.integers(0, 40), st.integers(0, 40))
 def test_groups_are_read_as_one_sequence(corpus, carry, start, stop):
     among = groups(runs(corpus), carry)

@@ -9,10 +9,10 @@ import torch
 from torch.testing import assert_close
 
 from pyro_vrnn.inference import likelihood, pieces
-from pyro_vrnn.inference.carried import PREFIX, by_segment, estimate_carried
+from pyro_vrnn.inference.carried import by_segment, estimate_carried
 from pyro_vrnn.inference.estimators import estimate, estimators_for
 from pyro_vrnn.inference.noise import Noise
-from pyro_vrnn.inference.results import Kind, Scale
+from pyro_vrnn.inference.results import CARRIED, Kind, Scale
 from pyro_vrnn.inference.smc import smc
 from pyro_vrnn.model import draws
 from pyro_vrnn.model.rollout import follow
@@ -121,7 +121,7 @@ def test_results_come_by_segment_and_the_first_of_a_group_is_scored_as_by_itself
             net, batches([1, 0, 2]), name, starts=STARTS, lengths=SEGMENTS, every=EVERY, progress=told.append, **given
         )
         reset = estimate(net, alone(), name, **given)
-        assert found.name == PREFIX + reset.name
+        assert found.name == CARRIED + reset.name
         assert found.frames.tolist() == reset.frames.tolist() == SEGMENTS
         assert_close(torch.from_numpy(found.nats[STARTS]), torch.from_numpy(reset.nats[STARTS]), rtol=1e-9, atol=1e-9)
         assert (np.abs(found.nats - reset.nats)[[1, 2]] > 1e-6).all()
