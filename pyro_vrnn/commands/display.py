@@ -167,7 +167,8 @@ def results_table(estimates: Sequence[Estimate], title: str, compressions: Seque
             _number(kind.mark, estimate.per_dimension, 4),
             _number(kind.bits_mark, estimate.bits_per_sample, 3),
         ]
-        reset = " (reset)" if CARRIED + estimate.name in {other.name for other in estimates} else ""
+        carried = {other.name.rpartition("/")[2] for other in estimates if other.name.startswith(CARRIED)}
+        reset = " (reset)" if estimate.name in carried else ""
         rows.append([words(estimate.name) + reset, *cells])
     for compression in compressions:
         bits = _number(Kind.EXACT.bits_mark, compression.bits_per_sample, 3)
@@ -178,7 +179,8 @@ def results_table(estimates: Sequence[Estimate], title: str, compressions: Seque
 def words(name: str) -> str:
     """An estimate's name for people: ``iwae_40`` is ``importance sampling, 40 samples``."""
     if name.startswith(CARRIED):
-        return f"{words(name.removeprefix(CARRIED))} (carried)"
+        over, _, own = name.removeprefix(CARRIED).partition("/")
+        return f"{words(own)} (carried over {over})"
     base, _, particles = name.rpartition("_") if name[-1].isdigit() else (name, "", "")
     return NAMES.get(base, base) + (f", {particles} {'particles' if base == 'smc' else 'samples'}" if particles else "")
 
@@ -208,7 +210,7 @@ def _caption(estimates: Sequence[Estimate], compressions: Sequence[Compression])
     if any(estimate.scale.dithered for estimate in estimates):
         lines.append("dithered: densities bound the probability of the integers; ± leaves the dither's own noise out")
     if any(estimate.name.startswith(CARRIED) for estimate in estimates):
-        lines.append("carried: of segments given those before them in their recording; reset: of each by itself")
+        lines.append("carried over N: of segments given those before them, N in a row; reset: of each by itself")
     if min(len(estimate.nats) for estimate in estimates) < FEW:
         lines.append(f"of fewer than {FEW} sequences the interval is too short")
     if compressions and any(e.bits_per_sample is not None and not e.scale.dithered for e in estimates):

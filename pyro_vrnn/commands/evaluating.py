@@ -221,6 +221,7 @@ def _carried(net: VRNN, subject: Subject, request: Request, told: Told) -> list[
             name,
             starts=joined.starts,
             lengths=subject.sequences.lengths,
+            carry=request.carry or None,
             every=int(subject.sequences.lengths.max()),
             particles=request.particles,
             scale=subject.scale,

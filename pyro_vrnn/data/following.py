@@ -1,4 +1,4 @@
-"""Batches whose rows follow recordings, segment after segment. NumPy and torch are loaded when a plan or a batch is made."""
+"""Batches whose rows follow recordings. NumPy and torch are loaded when a plan or a batch is made."""
 
 from __future__ import annotations
 

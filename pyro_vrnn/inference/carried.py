@@ -125,6 +125,7 @@ def estimate_carried(
     starts: ArrayLike,
     lengths: ArrayLike,
     every: int,
+    carry: int | None,
     particles: int = 40,
     scale: Scale,
     seed: int = 0,
@@ -142,6 +143,7 @@ def estimate_carried(
         starts: The position of each group's first segment among all segments; groups are in order.
         lengths: Frames of each segment.
         every: Frames of all segments of a group but its last.
+        carry: Segments of a group at most, for the name; None for all of a recording.
         particles: K, where it matters.
         scale: Units.
         seed: Of the noise.
@@ -167,7 +169,7 @@ def estimate_carried(
             if progress is not None:
                 progress(int((ends[rows] - first[rows]).sum()))
     return Estimate(
-        name=CARRIED + (f"{name}_{particles}" if estimator.particles else name),
+        name=f"{CARRIED}{carry or 'all'}/" + (f"{name}_{particles}" if estimator.particles else name),
         kind=KINDS.get(name, estimator.kind),
         nats=nats.mean(0),
         frames=frames,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 #: Resamples of the bootstrap. On skewed data its ends move to quantiles of about 0.2 %: ten of these lie beyond.
 RESAMPLES = 4999
 
-#: Before the name of an estimator: of segments that go on from those before them.
+#: Before the number of segments (or ``all``) that a state was carried over, a slash and the name of an estimator.
 CARRIED = "carried/"
 
 #: Values in one block of resamples: 8 MiB, whatever the number of sequences.

@@ -140,7 +140,7 @@ def infer(
     eps = None
     if not (net.guide.reads_state or net.guide.reads_prior):
         # Such a guide draws all steps at once: a segment of its own would draw other noise.
-        eps = x.new_empty((*batch_shape, x.shape[-2], net.dims.z), dtype=_dtype(net)).normal_()
+        eps = x.new_empty((*batch_shape, x.shape[-2], net.dims.z), dtype=next(net.parameters()).dtype).normal_()
     return _in_segments(net, x, mask, batch_shape, None, eps, by_dimension, past)
 
 
@@ -297,7 +297,3 @@ def _if_known(term: Callable[[], Tensor]) -> Tensor | None:
         return term()
     except NotImplementedError:
         return None
-
-
-def _dtype(net: VRNN) -> torch.dtype:
-    return next(net.parameters()).dtype

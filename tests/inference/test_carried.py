@@ -118,10 +118,10 @@ def test_results_come_by_segment_and_the_first_of_a_group_is_scored_as_by_itself
     for name in estimators_for(net):
         given = {"particles": K, "scale": Scale(X), "seed": 5, "repetitions": 2}
         found = estimate_carried(
-            net, batches([1, 0, 2]), name, starts=STARTS, lengths=SEGMENTS, every=EVERY, progress=told.append, **given
+            net, batches([1, 0, 2]), name, starts=STARTS, lengths=SEGMENTS, every=EVERY, carry=4, progress=told.append, **given
         )
         reset = estimate(net, alone(), name, **given)
-        assert found.name == CARRIED + reset.name
+        assert found.name == f"{CARRIED}4/{reset.name}"
         assert found.frames.tolist() == reset.frames.tolist() == SEGMENTS
         assert_close(torch.from_numpy(found.nats[STARTS]), torch.from_numpy(reset.nats[STARTS]), rtol=1e-9, atol=1e-9)
         assert (np.abs(found.nats - reset.nats)[[1, 2]] > 1e-6).all()
