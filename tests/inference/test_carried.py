@@ -118,17 +118,7 @@ def test_results_come_by_segment_and_the_first_of_a_group_is_scored_as_by_itself
     for name in estimators_for(net):
         given = {"particles": K, "scale": Scale(X), "seed": 5, "repetitions": 2}
         where = {"starts": STARTS, "lengths": SEGMENTS, "every": EVERY, "carry": 4}
-        found = estimate_carried(
-            net,
-            batches([1, 0, 2]),
-            name,
-            starts=STARTS,
-            lengths=SEGMENTS,
-            every=EVERY,
-            carry=4,
-            progress=told.append,
-            **given,
-        )
+        found = estimate_carried(net, batches([1, 0, 2]), name, progress=told.append, **where, **given)
         reset = estimate(net, alone(), name, **given)
         assert found.name == f"{CARRIED}4/{reset.name}"
         assert found.frames.tolist() == reset.frames.tolist() == SEGMENTS
