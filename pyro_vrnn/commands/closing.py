@@ -13,7 +13,7 @@ from pyro_vrnn.training.config import Config
 #: What two variants have to share for a fair comparison, beside data, preset and seed.
 COMPARED = {
     "model": ("h", "layers", "depth"),
-    "training": ("epochs", "max_steps", "batch_size", "learning_rate", "decay", "clip", "patience"),
+    "training": ("epochs", "max_steps", "batch_size", "learning_rate", "decay", "clip", "patience", "carry"),
 }
 
 

@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pyro_vrnn.inference.results import Compression, Estimate, Kind
+from pyro_vrnn.inference.results import CARRIED, Compression, Estimate, Kind
 from pyro_vrnn.training.checkpoint import Progress as Standing
 
 #: Rows of the closing table in words.
@@ -174,7 +174,9 @@ def results_table(estimates: Sequence[Estimate], title: str, compressions: Seque
             _number(kind.bits_mark, estimate.bits_per_sample, 3),
             "" if estimate.pen_per_frame is None else f"{estimate.pen_per_frame:.3f}",
         ]
-        rows.append([words(estimate.name), *cells])
+        carried = {other.name.rpartition("/")[2] for other in estimates if other.name.startswith(CARRIED)}
+        reset = " (reset)" if estimate.name in carried else ""
+        rows.append([words(estimate.name) + reset, *cells])
     for compression in compressions:
         bits = _number(Kind.EXACT.bits_mark, compression.bits_per_sample, 3)
         rows.append([words(compression.name), "", "", "", "", "", bits, ""])
@@ -185,6 +187,9 @@ def results_table(estimates: Sequence[Estimate], title: str, compressions: Seque
 
 def words(name: str) -> str:
     """An estimate's name for people: ``iwae_40`` is ``importance sampling, 40 samples``."""
+    if name.startswith(CARRIED):
+        over, _, own = name.removeprefix(CARRIED).partition("/")
+        return f"{words(own)} (carried over {over})"
     base, _, particles = name.rpartition("_") if name[-1].isdigit() else (name, "", "")
     return NAMES.get(base, base) + (f", {particles} {'particles' if base == 'smc' else 'samples'}" if particles else "")
 
@@ -213,6 +218,8 @@ def _caption(estimates: Sequence[Estimate], compressions: Sequence[Compression])
         lines[-1] += "   ± Monte Carlo: standard error of the noise drawn here"
     if any(estimate.scale.dithered for estimate in estimates):
         lines.append("dithered: densities bound the probability of the integers; ± leaves the dither's own noise out")
+    if any(estimate.name.startswith(CARRIED) for estimate in estimates):
+        lines.append("carried over N: of segments given those before them, N in a row; reset: of each by itself")
     if min(len(estimate.nats) for estimate in estimates) < FEW:
         lines.append(f"of fewer than {FEW} sequences the interval is too short")
     if any(estimate.pen_per_frame is not None for estimate in estimates):

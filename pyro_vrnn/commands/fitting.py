@@ -18,7 +18,7 @@ from pyro_vrnn.commands.resuming import checkpoint_of, stored_config
 from pyro_vrnn.commands.subject import Subject, progress
 from pyro_vrnn.commands.supervising import report, supervise
 from pyro_vrnn.commands.tables import sequence_table, write_table
-from pyro_vrnn.data import Corpus, load, look
+from pyro_vrnn.data import Corpus, load, look, runs
 from pyro_vrnn.inference.estimators import ESTIMATORS
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
@@ -96,6 +96,10 @@ def _fit(config: Config, world: World, uri: str, resume: str | None, out: Consol
     same_data(world.gather(corpus.checksum))
     for line in corpus.lines():
         out.print(line)
+    if (carry := config.training.carry or 1) > 1:
+        most = max(map(len, runs(corpus.train)))
+        what = f"over {carry} segments of a recording" if most > 1 else "nowhere: no recording has two segments"
+        out.print(f"the state is carried {what}")
     checkpoint = None if resume is None else world.from_first(lambda: checkpoint_of(resume, corpus, uri))
     torch.manual_seed(config.training.seed)
     net = build(config.model, corpus.frame).to(device)
@@ -215,6 +219,7 @@ def _score(config: Config, corpus: Corpus, net: VRNN, folder: Path, out: Console
         repetitions=config.evaluation.repetitions,
         batch_size=config.training.batch_size,
         seed=config.training.seed,
+        carry=config.training.carry,
     )
     subject = Subject(
         corpus.test,

@@ -168,13 +168,14 @@ def _sequences(
 ) -> Sequences:
     """Whole clips, or their segments in order; all of a clip's segments are in one part."""
     segment = segment_frames(options, found.sample_rate)
-    frames, names, voices = [], [], []
+    frames, names, voices, recordings = [], [], [], []
     for i in indices:
         clip = found.clips[i]
         for k in range(len(clip.frames) // segment if segment else 1):
             frames.append(clip.frames[k * segment : (k + 1) * segment] if segment else clip.frames)
             names.append(f"{clip.name}#{k}" if segment else clip.name)
             voices.append("" if speakers is None else speakers[i])
+            recordings.append(i)
     dither = None
     if options.dither:
         assert found.grid.lsb is not None  # read_recordings has refused floats
@@ -187,6 +188,7 @@ def _sequences(
         sample_rate=found.sample_rate,
         normaliser=normaliser,
         dither=dither,
+        recordings=recordings,
     )
 
 

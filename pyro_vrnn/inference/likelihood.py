@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference.noise import Noise, own_noise
@@ -124,6 +125,11 @@ def stepwise(net: VRNN, x: Frames, mask: Tensor, particles: int, *, noise: Noise
     No weight is carried from step to step: it is at least the ELBO in expectation, neither bounds log p(x) nor tends
     to it with K. Arguments as in :func:`log_weights`.
     """
+    return stepwise_of_steps(net, x, mask, particles, noise=noise).sum(-1)
+
+
+def stepwise_of_steps(net: VRNN, x: Frames, mask: Tensor, particles: int, *, noise: Noise | None = None) -> Tensor:
+    """The terms of :func:`stepwise`, ``(B, T)``; 0 in the padding."""
     by_rows = []
     for own_x, own_mask, own in parts(x, mask, noise):
         pieces = Pieces(net, own_x, own_mask)
@@ -132,7 +138,8 @@ def stepwise(net: VRNN, x: Frames, mask: Tensor, particles: int, *, noise: Noise
             for piece, z, rollout in pieces.infer(chunk, own):
                 part = total[:, piece.steps.start : piece.steps.stop]
                 part.copy_(torch.logaddexp(part, rollout.log_weights(z).double().logsumexp(0)))
-        by_rows.append((total - math.log(particles)).masked_fill(~own_mask.to(total.device), 0.0).sum(-1))
+        nats = (total - math.log(particles)).masked_fill(~own_mask.to(total.device), 0.0)
+        by_rows.append(F.pad(nats, (0, mask.shape[-1] - nats.shape[-1])))
     return torch.cat(by_rows)
 
 

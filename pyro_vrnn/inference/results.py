@@ -15,6 +15,9 @@ RESAMPLES = 4999
 #: Name of the detail that holds the pen's share of the nats of each sequence: log-probabilities of 0 and 1.
 PEN = "pen"
 
+#: Before the number of segments (or ``all``) that a state was carried over, a slash and the name of an estimator.
+CARRIED = "carried/"
+
 #: Values in one block of resamples: 8 MiB, whatever the number of sequences.
 BLOCK = 2**20
 
