@@ -1,6 +1,7 @@
 """Arrays and tables of numbers: every form, type and order, and what is no sequence of real values."""
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -262,8 +263,6 @@ def test_a_small_parquet_file_of_many_equal_values(tmp_path: Path, monkeypatch: 
 
 
 def test_what_is_no_ordinary_file(tmp_path: Path) -> None:
-    import os
-
     (tmp_path / "folder.npy").mkdir()
     os.mkfifo(tmp_path / "pipe.npy")
     for name, reason in [("folder.npy", "ordinary"), ("pipe.npy", "ordinary"), ("missing.npy", "No such file")]:
@@ -281,5 +280,5 @@ def test_a_file_that_changes_under_the_reader(tmp_path: Path, monkeypatch: pytes
         return whole(*args, **kwargs)
 
     monkeypatch.setattr(arrays, "read_values", meanwhile)
-    with pytest.raises(UnusableError, match=r"changed|more bytes|truncated"):
+    with pytest.raises(UnusableError, match="changed while it was read"):
         read(path, "a.npy")
