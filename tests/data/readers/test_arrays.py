@@ -68,6 +68,11 @@ def test_wide_types_are_rounded_or_checked(tmp_path: Path) -> None:
     assert "float32" in refused(tmp_path, "a.npy", saved(np.array([1.0, 1e39])))
 
 
+def test_any_byte_but_0_is_true(tmp_path: Path) -> None:
+    values = one(tmp_path, "a.npy", header("|b1", (4,)) + bytes([0, 1, 2, 255]))
+    assert values.ravel().tolist() == [0, 1, 1, 1]
+
+
 def test_many_values_lie_in_a_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gathering, "LONG", 10)
     array = np.arange(30.0).reshape(10, 3)
