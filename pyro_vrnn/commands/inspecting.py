@@ -15,7 +15,6 @@ from pyro_vrnn.commands.subject import Told, progress
 from pyro_vrnn.data import DataOptions, Normaliser, Sequences, load, read
 from pyro_vrnn.data.inspection import Inspection, by_itself, inspect
 from pyro_vrnn.data.kinds import WORDS
-from pyro_vrnn.data.opening import Unsplit
 from pyro_vrnn.data.splits import TooFewError
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.training import config
@@ -74,11 +73,8 @@ def _opened(options: DataOptions, seed: int, told: Told) -> Opened:
             said = [line for line in corpus.lines() if not line.startswith(TOLD)]
             return corpus.parts, corpus.lsb, corpus.lossless, said
     unsplit = read(options, Normaliser(0.0, 1.0), seed=seed, progress=told)
-    return {"all": by_itself(unsplit.sequences)}, unsplit.lsb, unsplit.lossless, _skipped(unsplit)
-
-
-def _skipped(unsplit: Unsplit) -> list[str]:
-    return [f"skipped: {path} ({reason})" for path, reason in unsplit.skipped]
+    said = [f"skipped: {path} ({reason})" for path, reason in unsplit.skipped]
+    return {"all": by_itself(unsplit.sequences)}, unsplit.lsb, unsplit.lossless, said
 
 
 def _print(out: Console, found: Inspection, source: str) -> None:

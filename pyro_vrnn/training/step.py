@@ -100,7 +100,8 @@ class Step:
         self.optimiser.zero_grad()
         with self.precision.products():
             with self.precision.autocast():
-                loss = self._loss(batch.x, batch.mask, past) / batch.frames
+                # An objective that knows no past is given none.
+                loss = self._loss(batch.x, batch.mask, *(() if past is None else (past,))) / batch.frames
             loss.backward()
         return loss.detach()
 

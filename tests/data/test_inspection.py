@@ -101,10 +101,14 @@ def test_pieces_add_up_to_the_whole(size, monkeypatch):
     generator = np.random.default_rng(1)
     clips = [generator.integers(-9000, 9000, n, dtype=np.int16) for n in (40, 8, 120)]
     clips[2][8:16] = 5
-    rows = [np.round(generator.normal(size=(n, 3)), 0) for n in (30, 2, 17)]
+    rows = [np.repeat(generator.normal(size=(n, 3)), 3, axis=0) for n in (10, 1, 6)]
     whole = found(clips, rows)
     monkeypatch.setattr(steps, "PIECE", size)
-    assert [one.as_dict() for one in found(clips, rows)] == [_close(one.as_dict()) for one in whole]
+    again = found(clips, rows)
+    assert [one.as_dict() for one in again] == [_close(one.as_dict()) for one in whole]
+    for name, histogram in whole[1].findings.histograms.items():
+        assert np.array_equal(again[1].findings.histograms[name].counts, histogram.counts), name
+    assert whole[1].findings.shares["repeated_rows"].number == 2 * 17
 
 
 def found(clips, rows) -> tuple[Inspection, Inspection]:

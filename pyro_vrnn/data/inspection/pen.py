@@ -6,7 +6,7 @@ import numpy as np
 
 from ..sequences import Sequences
 from .found import Findings, Histogram, Share, quantity
-from .steps import UNBOUNDED, amplitudes
+from .steps import UNBOUNDED, amplitudes, whole
 
 BINS = 80  # of an axis of the image of offsets
 SPREAD = 4.0  # standard deviations that it reaches to
@@ -38,7 +38,7 @@ def survey(parts: Mapping[str, Sequences], lsb: float | None, *, seed: int = 0) 
     for part, sequences in parts.items():
         extents, strokes = np.zeros((len(sequences), 2)), np.zeros(len(sequences))
         for i in range(len(sequences)):
-            values = amplitudes(sequences.samples(i), sequences.step)
+            values = amplitudes(whole(sequences, i), sequences.step)
             offsets, up = values[:, :2], values[:, 2] == 1
             air = np.concatenate([[False], up[:-1]])
             reach = np.hypot(offsets[:, 0], offsets[:, 1])
@@ -95,7 +95,7 @@ def _examples(parts: Mapping[str, Sequences], seed: int) -> list[tuple[str, np.n
     """Some sequences, drawn at random over all parts."""
     places = [(sequences, i) for sequences in parts.values() for i in _some(len(sequences), seed)]
     chosen = np.random.RandomState(seed).permutation(len(places))[:EXAMPLES]
-    return [(places[k][0].names[places[k][1]], places[k][0].samples(places[k][1])) for k in chosen]
+    return [(places[k][0].names[places[k][1]], whole(*places[k])) for k in chosen]
 
 
 def _some(number: int, seed: int) -> list[int]:

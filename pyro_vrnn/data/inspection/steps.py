@@ -20,6 +20,12 @@ def pieces(sequences: Sequences) -> Iterator[tuple[int, np.ndarray]]:
             yield i, amplitudes(stored[start : start + size], sequences.step)
 
 
+def whole(sequences: Sequences, index: int) -> np.ndarray:
+    """The stored values of a sequence, `(T, frame)`, wherever they lie."""
+    stored = sequences.samples(index)
+    return stored[0 : len(stored)]
+
+
 def amplitudes(stored: np.ndarray, step: float) -> np.ndarray:
     """Stored integers or floats as float64."""
     if np.issubdtype(stored.dtype, np.integer):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..kinds import WORDS, Kind
 from ..sequences import Sequences
 from ..statistics import normaliser_of, training_moments
-from . import pen, rows, sound
+from . import pen, rows, sound, steps
 from .found import Findings, Quantity, quantity
 
 
@@ -99,7 +99,9 @@ def inspect(parts: Mapping[str, Sequences], lsb: float | None, *, lossless: bool
 
 def by_itself(sequences: Sequences) -> Sequences:
     """The same values, standardised by their own mean and standard deviation; where all are equal, by their mean."""
-    found = training_moments((sequences.samples(i) for i in range(len(sequences))), sequences.kind, step=sequences.step)
+    found = training_moments(
+        (steps.whole(sequences, i) for i in range(len(sequences))), sequences.kind, step=sequences.step
+    )
     varied = [one if one.squares else one._replace(squares=float(one.number)) for one in found]
     return sequences.with_normaliser(normaliser_of(varied, sequences.kind))
 
@@ -107,7 +109,7 @@ def by_itself(sequences: Sequences) -> Sequences:
 def _speakers(sequences: Sequences) -> dict[str, int] | None:
     if sequences.speakers is None:
         return None
-    steps: dict[str, int] = {}
+    amounts: dict[str, int] = {}
     for speaker, length in zip(sequences.speakers, sequences.lengths.tolist(), strict=True):
-        steps[speaker] = steps.get(speaker, 0) + length
-    return steps
+        amounts[speaker] = amounts.get(speaker, 0) + length
+    return amounts

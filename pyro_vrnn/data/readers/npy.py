@@ -94,8 +94,6 @@ def read_values(file: BinaryIO, announced: Announced, left: int, *, what: str) -
     if size < left:
         raise UnusableError(f"{left - size} bytes follow its array; expected one array a file")
     values = gather(_pieces(file, dtype, size), stored_type(dtype), expected=count, what=what)
-    if file.read(1):  # at the end of an archive's member this also compares its checksum
-        raise UnusableError("has more bytes than it announces")
     return values.reshape(announced.shape[::-1]).T if announced.fortran else values.reshape(announced.shape)
 
 

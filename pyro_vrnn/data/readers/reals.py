@@ -68,9 +68,6 @@ def stored(values: np.ndarray) -> np.ndarray:
             raise UnusableError(
                 f"holds integers of more than 32 bits ({high if high >= 2**31 else low}); give them as floats"
             )
-    if values.dtype.kind == "b":
-        # A byte that is neither 0 nor 1 is no truth value, whatever NumPy makes of it.
-        values = values.view(np.uint8) != 0
     return values.astype(kind, copy=False)
 
 

@@ -83,7 +83,7 @@ def test_sound_files_are_read_whole(form: str, folder: Path) -> None:
 @pytest.mark.parametrize("form", SOUND)
 def test_files_cut_anywhere(form: str, folder: Path) -> None:
     content = SOUND[form][2]
-    step = max(1, len(content) // 150)
+    step = max(1, len(content) // 100)
     for size in {*range(0, len(content), step), *range(max(0, len(content) - 20), len(content))}:
         found = outcome(form, folder, content[:size])
         if form not in ("csv", "integers in csv", "line"):
@@ -91,7 +91,7 @@ def test_files_cut_anywhere(form: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("form", SOUND)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4))
 def test_files_with_changed_bytes(form: str, folder: Path, changes: list[tuple[float, int]]) -> None:
     content = bytearray(SOUND[form][2])
@@ -101,7 +101,7 @@ def test_files_with_changed_bytes(form: str, folder: Path, changes: list[tuple[f
 
 
 @pytest.mark.parametrize("form", SOUND)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(content=st.binary(max_size=600), kept=st.floats(0, 1))
 @example(content=b"", kept=0.0)
 def test_any_bytes_after_a_sound_beginning(form: str, folder: Path, content: bytes, kept: float) -> None:
