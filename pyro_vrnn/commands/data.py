@@ -6,11 +6,15 @@ from typing import Any
 import click
 
 from pyro_vrnn.commands.options import by_room, data_source, split_options
+from pyro_vrnn.commands.prepare import command as prepare
 
 
 @click.group("data")
 def command() -> None:
     """What there is to train on."""
+
+
+command.add_command(prepare)
 
 
 @command.command("list")

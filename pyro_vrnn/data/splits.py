@@ -94,16 +94,15 @@ def split_names(
     kind, units = ("files", names) if options.split != "speaker" or speakers is None else ("speakers", speakers)
     test = _named_test(names, options, skipped)
     drawable = {unit for unit, name in zip(units, names, strict=True) if test is None or name not in test}
-    drawn = 0 if test is not None else _share(options.test, len(drawable))
-    held = _share(options.validation, len(drawable))
+    drawn = 0 if test is not None else share(options.test, len(drawable))
+    held = share(options.validation, len(drawable))
     if drawn + held >= len(drawable):
         where = "" if test is None else " outside the test set"
         raise TooFewError(
             f"--data {options.source}: {len(drawable)} {kind}{where} are too few for {drawn} in test, {held} in "
             "validation and the rest in training; expected more recordings, or lower --validation and --test"
         )
-    order = sorted(drawable, key=lambda unit: hashlib.sha256(os.fsencode(f"{seed}:{unit}")).digest())
-    side = dict.fromkeys(order[:drawn], "test") | dict.fromkeys(order[drawn : drawn + held], "validation")
+    side = draw(drawable, seed=seed, test=drawn, validation=held)
     parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     for i, (unit, name) in enumerate(zip(units, names, strict=True)):
         is_named = test is not None and name in test
@@ -114,6 +113,20 @@ def split_names(
             )
         parts["test" if is_named else side.get(unit, "train")].append(i)
     return Split(**parts)
+
+
+def draw(units: Collection[str], *, seed: int, validation: int, test: int = 0) -> dict[str, str]:
+    """Draw that many units for validation and test; the part of every drawn one. The others train.
+
+    What is drawn depends on the seed and the set of units alone, never on their order.
+    """
+    order = sorted(set(units), key=lambda unit: hashlib.sha256(os.fsencode(f"{seed}:{unit}")).digest())
+    return dict.fromkeys(order[:test], "test") | dict.fromkeys(order[test : test + validation], "validation")
+
+
+def share(fraction: float, count: int) -> int:
+    """How many of `count` units a part with this fraction has: at least one."""
+    return max(1, round(fraction * count))
 
 
 def _named_test(names: Sequence[str], options: DataOptions, skipped: Collection[str]) -> set[str] | None:
@@ -138,10 +151,6 @@ def _named_test(names: Sequence[str], options: DataOptions, skipped: Collection[
             f"(paths are relative to --data, such as {names[0]})"
         )
     return test
-
-
-def _share(fraction: float, count: int) -> int:
-    return max(1, round(fraction * count))
 
 
 def _compile(option: str, pattern: str) -> re.Pattern[str]:
