@@ -33,11 +33,12 @@ def list_() -> None:
 @split_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="A folder for the numbers and a figure.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split and of what is drawn.")
-def inspect(out: Path | None, seed: int, **given: Any) -> None:
+@click.option("--verify", is_flag=True, help="First see that every byte of a prepared cache is as it was prepared.")
+def inspect(out: Path | None, seed: int, verify: bool, **given: Any) -> None:
     """Look at every value of SOURCE once: lengths, levels or extents, silence, parts.
 
     SOURCE is an embedded set, a prepared cache, a folder of recordings or one file.
     """
     from pyro_vrnn.commands import inspecting
 
-    inspecting.run(by_room(given).get("data", {}), out=out, seed=seed)
+    inspecting.run(by_room(given).get("data", {}), out=out, seed=seed, verify=verify)

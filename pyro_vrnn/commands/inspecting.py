@@ -15,6 +15,8 @@ from pyro_vrnn.commands.subject import Told, progress
 from pyro_vrnn.data import DataOptions, Normaliser, Sequences, load, read
 from pyro_vrnn.data.inspection import Inspection, by_itself, inspect
 from pyro_vrnn.data.kinds import WORDS
+from pyro_vrnn.data.prepared.manifest import is_prepared
+from pyro_vrnn.data.prepared.manifest import verify as check_bytes
 from pyro_vrnn.data.splits import TooFewError
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.training import config
@@ -28,13 +30,14 @@ TOLD = ("warning", "train:", "validation:", "test:")
 MOST = 16
 
 
-def run(given: Mapping[str, Any], *, out: Path | None, seed: int) -> Inspection:
+def run(given: Mapping[str, Any], *, out: Path | None, seed: int, verify: bool = False) -> Inspection:
     """Looks at a source.
 
     Args:
         given: Options of the data room, ``source`` among them.
         out: The folder for numbers and figure; None prints alone.
         seed: Of the split, and of the choice of what is drawn.
+        verify: Read every byte of a prepared cache before, and compare checksums.
 
     Returns:
         What was found.
@@ -46,6 +49,11 @@ def run(given: Mapping[str, Any], *, out: Path | None, seed: int) -> Inspection:
         raise ConfigurationError(f"--out {out}: a file; expected a folder, which is made where it is missing")
     options = config.read(None, {"data": dict(given)}).data
     console = display.console()
+    if verify:
+        if not is_prepared(options.source):
+            raise ConfigurationError(f"--verify: {options.source} is no prepared cache; leave it out")
+        check_bytes(options.source)
+        console.print(f"{options.source}: every byte is as it was prepared")
     with progress(console) as told:
         parts, lsb, lossless, lines = _opened(options, seed, told)
         found = inspect(parts, lsb, lossless=lossless, seed=seed)

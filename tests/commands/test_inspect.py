@@ -65,3 +65,30 @@ def test_mistakes_are_one_line(command, tmp_path):
         assert done.status == 2
         assert part in done.err
         assert len(done.err.splitlines()) == 1
+
+
+def test_a_prepared_cache_is_told_as_its_source_is(command, tmp_path):
+    record(tmp_path / "clips", 30)
+    assert command("data", "prepare", "audio", "clips", "--out", "cache").status == 0
+    assert command("data", "inspect", "clips", "--out", "a").status == 0
+    done = command("data", "inspect", "cache", "--verify", "--out", "b")
+    assert done.status == 0
+    assert "every byte is as it was prepared" in done.out
+    source, cache = (json.loads((tmp_path / name / "inspection.json").read_text()) for name in "ab")
+    assert cache["quantities"] == source["quantities"]
+    assert cache["parts"] == source["parts"]
+
+
+def test_a_damaged_cache_is_found_by_verifying(command, tmp_path):
+    record(tmp_path / "clips", 30)
+    assert command("data", "prepare", "audio", "clips", "--out", "cache").status == 0
+    values = tmp_path / "cache" / "values.npy"
+    content = bytearray(values.read_bytes())
+    content[-5] ^= 1
+    values.write_bytes(content)
+    done = command("data", "inspect", "cache", "--verify")
+    assert done.status == 2
+    assert "values.npy is damaged" in done.err
+    done = command("data", "inspect", "clips", "--verify")
+    assert (done.status, len(done.err.splitlines())) == (2, 1)
+    assert "no prepared cache" in done.err
