@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import exp
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -123,7 +123,7 @@ class Corpus:
             described[f"{name}_sequences"] = len(part)
             described[f"{name}_frames"] = int(part.lengths.sum())
             described[f"{name}_hours"] = self._hours(part)
-            described[f"{name}_speakers"] = None if part.speakers is None else len(set(part.speakers))
+            described[f"{name}_speakers"] = part.voices
         return described
 
     def lines(self) -> list[str]:
@@ -165,6 +165,22 @@ class Corpus:
         return None if None in seconds else sum(one for one in seconds if one is not None) / 3600
 
 
+class Unsplit(NamedTuple):
+    """All of a source, without parts.
+
+    Attributes:
+        sequences: In the order of their names (all parts, in their order, of a simulated set).
+        skipped: Files that were left out, and why.
+        lsb: As in `Corpus`.
+        lossless: As in `Corpus`.
+    """
+
+    sequences: Sequences
+    skipped: tuple[Skipped, ...]
+    lsb: float | None
+    lossless: bool
+
+
 def std_in_steps(normaliser: Normaliser, lsb: float | None, width: int) -> float | None:
     """As `Corpus.std_lsb`: None where there is no grid.
 
@@ -201,9 +217,11 @@ def _constant(corpus: Corpus) -> str:
             f"warning: {corpus.constant_frames} frames ({corpus.constant_clips} whole clips) are digital silence: "
             f"{unbounded}"
         )
-    what = "points have an offset of exactly 0" if corpus.kind == "pen" else "frames repeat the one before"
+    what = "have an offset of exactly 0" if corpus.kind == "pen" else "repeat the one before"
     remedy = "" if corpus.lsb is None else "; pass --dither"
-    return f"warning: {corpus.constant_frames} {what}: {unbounded}{remedy}"
+    share = corpus.constant_frames / sum(int(part.lengths.sum()) for part in corpus.parts.values())
+    frames = f"{corpus.constant_frames} {WORDS[corpus.kind].frame}s ({share:.1%})"
+    return f"warning: {frames} {what}: {unbounded}{remedy}"
 
 
 def _duration(hours: float) -> str:

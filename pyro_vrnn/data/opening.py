@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 from ..errors import DataError
 from . import linear_gaussian
-from .corpus import Corpus
+from .corpus import Corpus, Unsplit
 from .dither import Dither
-from .kinds import Kind
+from .kinds import PEN, Kind
 from .normaliser import Normaliser
-from .options import EMBEDDED, LINEAR_GAUSSIAN, DataOptions
-from .recordings import Progress, Recordings, Skipped, read_recordings, segment_frames
+from .options import EMBEDDED, HANDWRITING, LINEAR_GAUSSIAN, DataOptions
+from .prepared.manifest import is_prepared, read_manifest
+from .recordings import Progress, Recordings, read_recordings, segment_frames
 from .sequences import INT16_STEP, Sequences
 from .splits import check_options, find_speakers, split_names
 from .statistics import moments, normaliser_of, training_moments
@@ -36,6 +37,11 @@ def look(options: DataOptions) -> Source:
     """
     if options.source == LINEAR_GAUSSIAN:
         return Source("arrays", len(linear_gaussian.MODEL.R))
+    if _is_cache(options):
+        manifest = read_manifest(options.source)
+        return Source(manifest.kind, options.frame if manifest.kind == "audio" else manifest.frame)
+    if options.source == HANDWRITING:
+        return Source("pen", PEN)
     return Source("audio", options.frame)
 
 
@@ -52,6 +58,14 @@ def load(options: DataOptions, *, seed: int, progress: Progress | None = None) -
     """
     if options.source == LINEAR_GAUSSIAN:
         return _simulate(options)
+    if _is_cache(options):
+        from .prepared import using
+
+        return using.load(options, seed=seed)
+    if options.source == HANDWRITING:
+        from . import handwriting
+
+        return handwriting.corpus(options, seed=seed, progress=progress)
     name = options.source
     options = _resolve(options, progress)
     found = read_recordings(options, progress)
@@ -87,22 +101,6 @@ def load(options: DataOptions, *, seed: int, progress: Progress | None = None) -
     )
 
 
-class Unsplit(NamedTuple):
-    """All of a source, without parts.
-
-    Attributes:
-        sequences: In the order of their names (all parts, in their order, of a simulated set).
-        skipped: Files that were left out, and why.
-        lsb: As in `Corpus`.
-        lossless: As in `Corpus`.
-    """
-
-    sequences: Sequences
-    skipped: tuple[Skipped, ...]
-    lsb: float | None
-    lossless: bool
-
-
 def read(options: DataOptions, normaliser: Normaliser, *, seed: int = 0, progress: Progress | None = None) -> Unsplit:
     """All recordings of a source without any split, for scoring, encoding or priming with a trained model.
 
@@ -118,11 +116,26 @@ def read(options: DataOptions, normaliser: Normaliser, *, seed: int = 0, progres
     if options.source == LINEAR_GAUSSIAN:
         linear_gaussian.check_options(options)
         return Unsplit(linear_gaussian.sequences(linear_gaussian.parts(), normaliser), (), None, False)
+    if _is_cache(options):
+        from .prepared import using
+
+        return using.read(options, normaliser, seed=seed)
+    if options.source == HANDWRITING:
+        from . import handwriting
+
+        handwriting.check_options(options)
+        lines = handwriting.stored(progress)
+        sequences = handwriting.sequences(lines, normaliser, seed if options.dither else None)
+        return Unsplit(sequences, (), handwriting.LSB, True)
     options = _resolve(options, progress)
     found = read_recordings(options, progress)
     speakers = find_speakers([clip.name for clip in found.clips], options)
     sequences = _sequences(found, range(len(found.clips)), speakers, options, normaliser, seed)
     return Unsplit(sequences, found.skipped, found.grid.lsb, found.grid.lossless)
+
+
+def _is_cache(options: DataOptions) -> bool:
+    return options.source not in EMBEDDED and is_prepared(options.source)
 
 
 def _resolve(options: DataOptions, progress: Progress | None) -> DataOptions:
@@ -155,13 +168,14 @@ def _sequences(
 ) -> Sequences:
     """Whole clips, or their segments in order; all of a clip's segments are in one part."""
     segment = segment_frames(options, found.sample_rate)
-    frames, names, voices = [], [], []
+    frames, names, voices, recordings = [], [], [], []
     for i in indices:
         clip = found.clips[i]
         for k in range(len(clip.frames) // segment if segment else 1):
             frames.append(clip.frames[k * segment : (k + 1) * segment] if segment else clip.frames)
             names.append(f"{clip.name}#{k}" if segment else clip.name)
             voices.append("" if speakers is None else speakers[i])
+            recordings.append(i)
     dither = None
     if options.dither:
         assert found.grid.lsb is not None  # read_recordings has refused floats
@@ -174,6 +188,7 @@ def _sequences(
         sample_rate=found.sample_rate,
         normaliser=normaliser,
         dither=dither,
+        recordings=recordings,
     )
 
 

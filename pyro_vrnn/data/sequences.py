@@ -1,7 +1,8 @@
 """Standardised sequences of frames, at the precision of their source: in memory, or wherever they are read from."""
 
 from collections.abc import Sequence
-from typing import overload
+from itertools import groupby
+from typing import Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,21 @@ from .normaliser import Normaliser
 
 INT16_STEP = 2.0**-15
 """Amplitude of one step of stored 16-bit samples."""
+
+
+NAMED = 1 << 16  # sequences that are listed one by one
+
+
+class Frames(Protocol):
+    """Stored values of a sequence, `(T, frame)`: an array, or what reads slices of one when they are asked for."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the values."""
+        ...
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: slice, /) -> np.ndarray: ...
 
 
 class Sequences(Sequence[np.ndarray]):
@@ -32,11 +48,13 @@ class Sequences(Sequence[np.ndarray]):
         kind: What they are of.
         step: Amplitude of one stored integer.
         lengths: Frames of each sequence, `(N,)`; None: looked up in `frames`, all of which are then asked for once.
+        recordings: The number of the recording that each sequence is a segment of: its segments are successive, in
+            their order. None: each sequence is one.
     """
 
     def __init__(
         self,
-        frames: Sequence[np.ndarray],
+        frames: Sequence[Frames],
         names: Sequence[str],
         speakers: Sequence[str] | None,
         *,
@@ -47,6 +65,7 @@ class Sequences(Sequence[np.ndarray]):
         kind: Kind = "audio",
         step: float = INT16_STEP,
         lengths: NDArray[np.int64] | None = None,
+        recordings: Sequence[int] | np.ndarray | None = None,
     ) -> None:
         self._frames = frames
         self.names = names
@@ -58,6 +77,8 @@ class Sequences(Sequence[np.ndarray]):
         self.kind = kind
         self.step = step
         self.lengths = np.array([len(x) for x in frames], dtype=np.int64) if lengths is None else lengths
+        own = np.arange(len(self.lengths)) if recordings is None else recordings
+        self.recordings = np.asarray(own, dtype=np.int64)
 
     @property
     def width(self) -> int:
@@ -68,6 +89,14 @@ class Sequences(Sequence[np.ndarray]):
     def seconds(self) -> float | None:
         """Duration of all sequences together; None without a rate."""
         return None if self.sample_rate is None else int(self.lengths.sum()) * self.frame / self.sample_rate
+
+    @property
+    def voices(self) -> int | None:
+        """Number of speakers, or None where they are unknown."""
+        if self.speakers is None:
+            return None
+        told: int | None = getattr(self.speakers, "distinct", None)
+        return len(set(self.speakers)) if told is None else told
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -81,8 +110,9 @@ class Sequences(Sequence[np.ndarray]):
             return self.read(index)
         speakers = None if self.speakers is None else self.speakers[index]
         dither = None if self.dither is None else self.dither._replace(positions=self.dither.positions[index])
+        recordings = self.recordings[index] if index.step in (None, 1) else None  # else nobody follows another
         return self._copy(
-            self._frames[index], self.names[index], speakers, self.normaliser, dither, self.lengths[index]
+            self._frames[index], self.names[index], speakers, self.normaliser, dither, self.lengths[index], recordings
         )
 
     def read(self, index: int, start: int = 0, stop: int | None = None, *, draw: int = 0) -> np.ndarray:
@@ -111,22 +141,35 @@ class Sequences(Sequence[np.ndarray]):
             amplitude[:, :width] += self.dither.noise(index, start, max(start, stop), width, draw=draw)
         return self.normaliser.standardise(amplitude).astype(np.float32)
 
-    def samples(self, index: int) -> np.ndarray:
-        """The stored values of a sequence, `(T, frame)`: integers, or float32 amplitudes. Not to be written to."""
-        return self._frames[index]
+    def samples(self, index: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Stored values of a sequence, `(t, frame)`: integers, or float32 amplitudes. Not to be written to."""
+        return self._frames[index][start:stop]
+
+    def listed(self) -> list[str]:
+        """Names of all sequences; where they are very many, such as segments of many hours, of their recordings."""
+        if len(self) <= NAMED:
+            return list(self.names)
+        return [name for name, _ in groupby(name.rpartition("#")[0] or name for name in self.names)]
+
+    def stored(self, index: int) -> np.dtype:
+        """What the values of a sequence are stored as."""
+        return self._frames[index].dtype
 
     def with_normaliser(self, normaliser: Normaliser) -> "Sequences":
         """The same values, standardised by another map (such as that of the corpus a model was trained on)."""
-        return self._copy(self._frames, self.names, self.speakers, normaliser, self.dither, self.lengths)
+        return self._copy(
+            self._frames, self.names, self.speakers, normaliser, self.dither, self.lengths, self.recordings
+        )
 
     def _copy(
         self,
-        frames: Sequence[np.ndarray],
+        frames: Sequence[Frames],
         names: Sequence[str],
         speakers: Sequence[str] | None,
         normaliser: Normaliser,
         dither: Dither | None,
         lengths: NDArray[np.int64],
+        recordings: np.ndarray | None,
     ) -> "Sequences":
         return Sequences(
             frames,
@@ -139,6 +182,7 @@ class Sequences(Sequence[np.ndarray]):
             kind=self.kind,
             step=self.step,
             lengths=lengths,
+            recordings=recordings,
         )
 
     def __repr__(self) -> str:

@@ -67,15 +67,20 @@ def training_moments(arrays: Iterable[np.ndarray], kind: Kind, *, step: float) -
         kind: What they are.
         step: Amplitude of one stored integer.
     """
-    if kind == "audio":
-        return [moments(arrays, step=step)]
-    if kind == "pen":
-        return [moments((array[:, :2] for array in arrays), step=step)]
     totals: list[Moments] = []
     for array in arrays:
-        found = [moments([array[:, d]], step=step) for d in range(array.shape[1])]
-        totals = [total.merge(more) for total, more in zip(totals, found, strict=True)] if totals else found
+        # Each sequence by itself, so that moments kept with every sequence add up to the very same numbers.
+        if kind == "arrays":
+            found = [moments([array[:, d]], step=step) for d in range(array.shape[1])]
+        else:
+            found = [moments([array if kind == "audio" else array[:, :2]], step=step)]
+        totals = merged(totals, found)
     return totals
+
+
+def merged(totals: Sequence[Moments], more: Sequence[Moments]) -> list[Moments]:
+    """Moments of both; of nothing they are an empty list."""
+    return [total.merge(one) for total, one in zip(totals, more, strict=True)] if totals else list(more)
 
 
 def normaliser_of(found: Sequence[Moments], kind: Kind, convention: Convention = "training") -> Normaliser:
