@@ -13,7 +13,7 @@ from pyro_vrnn.training.config import Config
 #: What two variants have to share for a fair comparison, beside data, preset and seed.
 COMPARED = {
     "model": ("h", "layers", "depth"),
-    "training": ("epochs", "max_steps", "batch_size", "learning_rate", "decay", "clip", "patience"),
+    "training": ("epochs", "max_steps", "batch_size", "learning_rate", "decay", "clip", "patience", "carry"),
 }
 
 
@@ -32,6 +32,8 @@ def close(tracked: TrackedRun, config: Config, corpus: Corpus, found: Evaluation
         out.print(line)
     if found.use is not None:
         out.print(found.use.line())
+    if found.floor is not None:
+        out.print(found.floor.line())
     for warning in found.warnings:
         out.print(f"warning: {warning}")
     out.print(f"run {tracked.name} ({tracked.id}), files in {tracked.folder}")
@@ -74,7 +76,7 @@ def _same_arguments(config: Config, corpus: Corpus) -> str:
     plain = Config.model_validate(
         {"data": data, "model": {"variant": config.model.variant, "preset": config.model.preset}}
     )
-    plain = plain.explicit(corpus.frame)
+    plain = plain.explicit(corpus.frame, corpus.kind)
     for room, names in COMPARED.items():
         chosen, usual = getattr(config, room), getattr(plain, room)
         for name in names:

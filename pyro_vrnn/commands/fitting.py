@@ -18,7 +18,7 @@ from pyro_vrnn.commands.resuming import checkpoint_of, stored_config
 from pyro_vrnn.commands.subject import Subject, progress
 from pyro_vrnn.commands.supervising import report, supervise
 from pyro_vrnn.commands.tables import sequence_table, write_table
-from pyro_vrnn.data import Corpus, load, look
+from pyro_vrnn.data import Corpus, load, look, runs
 from pyro_vrnn.inference.estimators import ESTIMATORS
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
@@ -73,7 +73,8 @@ def run(
     if config.tracking.uri is not None and shown(config.tracking.uri) != config.tracking.uri:
         # The configuration is stored with the run and the model: a password of the store's must not be.
         config = config.model_copy(update={"tracking": config.tracking.model_copy(update={"uri": None})})
-    config = config.explicit(look(config.data).frame)
+    source = look(config.data)
+    config = config.explicit(source.frame, source.kind)
     check_objective(config.training, latents=config.model.prior is not None)
     config = settled(config)
     if launches(config.training):
@@ -95,6 +96,10 @@ def _fit(config: Config, world: World, uri: str, resume: str | None, out: Consol
     same_data(world.gather(corpus.checksum))
     for line in corpus.lines():
         out.print(line)
+    if (carry := config.training.carry or 1) > 1:
+        most = max(map(len, runs(corpus.train)))
+        what = f"over {carry} segments of a recording" if most > 1 else "nowhere: no recording has two segments"
+        out.print(f"the state is carried {what}")
     checkpoint = None if resume is None else world.from_first(lambda: checkpoint_of(resume, corpus, uri))
     torch.manual_seed(config.training.seed)
     net = build(config.model, corpus.frame).to(device)
@@ -161,6 +166,7 @@ def _train_and_score(
         steps=done.step,
         parameters=parameters_per_part(net),
         latents=None if found.use is None else found.use.as_dict(),
+        share_at_sigma_floor=None if found.floor is None else found.floor.share,
         warnings=found.warnings,
         data=corpus.describe(),
         skipped=[list(item) for item in corpus.skipped],
@@ -213,6 +219,7 @@ def _score(config: Config, corpus: Corpus, net: VRNN, folder: Path, out: Console
         repetitions=config.evaluation.repetitions,
         batch_size=config.training.batch_size,
         seed=config.training.seed,
+        carry=config.training.carry,
     )
     subject = Subject(
         corpus.test,

@@ -81,6 +81,18 @@ def data_options(function: Function) -> Function:
     return function
 
 
+def data_source(metavar: str) -> Callable[[Function], Function]:
+    """The options of the data room, with the source as an argument of this name."""
+
+    def decorate(function: Function) -> Function:
+        function = data_options(click.argument("data__source", metavar=metavar)(function))
+        parameters = function.__click_params__  # type: ignore[attr-defined]
+        parameters[:] = [parameter for parameter in parameters if "--data" not in parameter.opts]
+        return function
+
+    return decorate
+
+
 def split_options(function: Function) -> Function:
     """The options that divide a source into training, validation and test part."""
     for decorate in reversed(

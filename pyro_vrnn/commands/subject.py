@@ -17,12 +17,15 @@ from pyro_vrnn.data import (
     KINDS,
     WORDS,
     DataOptions,
+    Joined,
     Kind,
     Normaliser,
     Sequences,
+    groups,
     load,
     look,
     read,
+    runs,
     scoring_batches,
     std_in_steps,
 )
@@ -83,9 +86,18 @@ class Subject:
         rate = self.sequences.sample_rate
         return None if rate is None else self.sequences.frame / rate
 
-    def batches(self, most: int) -> Iterator[Batch]:
-        """All sequences, sorted by length, in batches of at most so many; long ones alone and read in pieces."""
-        return _batches(self.sequences, most)
+    def batches(self, most: int, joined: Joined | None = None) -> Iterator[Batch]:
+        """All sequences, sorted by length, in batches of at most so many; long ones alone and read in pieces.
+
+        Args:
+            most: Sequences in a batch.
+            joined: Groups of them, which are batched instead.
+        """
+        return _batches(self.sequences if joined is None else joined, most)
+
+    def carried(self, carry: int | None) -> Joined:
+        """Groups of so many successive segments of a recording, or of all; each is one sequence."""
+        return Joined(self.sequences, groups(runs(self.sequences), carry))
 
     def in_order(self, work: Callable[[Iterator[Batch]], Iterator[Part]]) -> Iterator[Part]:
         """What ``work`` makes of all sequences, in their order.
@@ -216,7 +228,7 @@ class Counter:
         self.told(self.what, self.done, self.total)
 
 
-def _batches(sequences: Sequences, most: int, *, first: int = 0) -> Iterator[Batch]:
+def _batches(sequences: Sequences | Joined, most: int, *, first: int = 0) -> Iterator[Batch]:
     """Batches whose indices begin at ``first``, of not more frames than one pass of an estimator takes."""
     short = sequences.lengths[sequences.lengths <= LONGEST]
     rows = max(1, min(most, STEPS // int(short.max(initial=1))))

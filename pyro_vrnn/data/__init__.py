@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .batches import Batch, LongBatch, Share, batches, number_of_batches, scoring_batches, shares
+from .following import followed_shares, plan_followed
+from .joining import Joined, groups, runs
 from .kinds import KINDS, WORDS, Kind
 from .lazy import LazyFrames
 from .options import EMBEDDED, LINEAR_GAUSSIAN, DataOptions
@@ -27,6 +29,7 @@ __all__ = [
     "Batch",
     "Corpus",
     "DataOptions",
+    "Joined",
     "Kind",
     "LazyFrames",
     "LongBatch",
@@ -36,10 +39,14 @@ __all__ = [
     "Skipped",
     "batches",
     "flac_bits_per_sample",
+    "followed_shares",
+    "groups",
     "load",
     "look",
     "number_of_batches",
+    "plan_followed",
     "read",
+    "runs",
     "scoring_batches",
     "shares",
     "std_in_steps",

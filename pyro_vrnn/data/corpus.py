@@ -217,9 +217,11 @@ def _constant(corpus: Corpus) -> str:
             f"warning: {corpus.constant_frames} frames ({corpus.constant_clips} whole clips) are digital silence: "
             f"{unbounded}"
         )
-    what = "points have an offset of exactly 0" if corpus.kind == "pen" else "frames repeat the one before"
+    what = "have an offset of exactly 0" if corpus.kind == "pen" else "repeat the one before"
     remedy = "" if corpus.lsb is None else "; pass --dither"
-    return f"warning: {corpus.constant_frames} {what}: {unbounded}{remedy}"
+    share = corpus.constant_frames / sum(int(part.lengths.sum()) for part in corpus.parts.values())
+    frames = f"{corpus.constant_frames} {WORDS[corpus.kind].frame}s ({share:.1%})"
+    return f"warning: {frames} {what}: {unbounded}{remedy}"
 
 
 def _duration(hours: float) -> str:

@@ -7,9 +7,9 @@ from ..errors import DataError
 from . import linear_gaussian
 from .corpus import Corpus, Unsplit
 from .dither import Dither
-from .kinds import Kind
+from .kinds import PEN, Kind
 from .normaliser import Normaliser
-from .options import EMBEDDED, LINEAR_GAUSSIAN, DataOptions
+from .options import EMBEDDED, HANDWRITING, LINEAR_GAUSSIAN, DataOptions
 from .prepared.manifest import is_prepared, read_manifest
 from .recordings import Progress, Recordings, read_recordings, segment_frames
 from .sequences import INT16_STEP, Sequences
@@ -40,6 +40,8 @@ def look(options: DataOptions) -> Source:
     if _is_cache(options):
         manifest = read_manifest(options.source)
         return Source(manifest.kind, options.frame if manifest.kind == "audio" else manifest.frame)
+    if options.source == HANDWRITING:
+        return Source("pen", PEN)
     return Source("audio", options.frame)
 
 
@@ -60,6 +62,10 @@ def load(options: DataOptions, *, seed: int, progress: Progress | None = None) -
         from .prepared import using
 
         return using.load(options, seed=seed)
+    if options.source == HANDWRITING:
+        from . import handwriting
+
+        return handwriting.corpus(options, seed=seed, progress=progress)
     name = options.source
     options = _resolve(options, progress)
     found = read_recordings(options, progress)
@@ -114,6 +120,13 @@ def read(options: DataOptions, normaliser: Normaliser, *, seed: int = 0, progres
         from .prepared import using
 
         return using.read(options, normaliser, seed=seed)
+    if options.source == HANDWRITING:
+        from . import handwriting
+
+        handwriting.check_options(options)
+        lines = handwriting.stored(progress)
+        sequences = handwriting.sequences(lines, normaliser, seed if options.dither else None)
+        return Unsplit(sequences, (), handwriting.LSB, True)
     options = _resolve(options, progress)
     found = read_recordings(options, progress)
     speakers = find_speakers([clip.name for clip in found.clips], options)
@@ -155,13 +168,14 @@ def _sequences(
 ) -> Sequences:
     """Whole clips, or their segments in order; all of a clip's segments are in one part."""
     segment = segment_frames(options, found.sample_rate)
-    frames, names, voices = [], [], []
+    frames, names, voices, recordings = [], [], [], []
     for i in indices:
         clip = found.clips[i]
         for k in range(len(clip.frames) // segment if segment else 1):
             frames.append(clip.frames[k * segment : (k + 1) * segment] if segment else clip.frames)
             names.append(f"{clip.name}#{k}" if segment else clip.name)
             voices.append("" if speakers is None else speakers[i])
+            recordings.append(i)
     dither = None
     if options.dither:
         assert found.grid.lsb is not None  # read_recordings has refused floats
@@ -174,6 +188,7 @@ def _sequences(
         sample_rate=found.sample_rate,
         normaliser=normaliser,
         dither=dither,
+        recordings=recordings,
     )
 
 

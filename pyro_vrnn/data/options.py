@@ -5,9 +5,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 LINEAR_GAUSSIAN = "linear-gaussian"
+HANDWRITING = "demo-handwriting"
 
 EMBEDDED: dict[str, str] = {
     "demo-speech": "16 minutes of English sentences read by 24 synthetic voices, 16 kHz (eSpeak NG: extra `speech`)",
+    HANDWRITING: "750 lines of English words written with a pen, in the hands of 250 synthetic writers",
     LINEAR_GAUSSIAN: "2500 simulated sequences of 40 frames of 4 values whose exact log-likelihood is known",
 }
 """Names that `source` knows without a folder, each with a line for people."""

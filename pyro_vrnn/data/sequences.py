@@ -48,6 +48,8 @@ class Sequences(Sequence[np.ndarray]):
         kind: What they are of.
         step: Amplitude of one stored integer.
         lengths: Frames of each sequence, `(N,)`; None: looked up in `frames`, all of which are then asked for once.
+        recordings: The number of the recording that each sequence is a segment of: its segments are successive, in
+            their order. None: each sequence is one.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Sequences(Sequence[np.ndarray]):
         kind: Kind = "audio",
         step: float = INT16_STEP,
         lengths: NDArray[np.int64] | None = None,
+        recordings: Sequence[int] | np.ndarray | None = None,
     ) -> None:
         self._frames = frames
         self.names = names
@@ -74,6 +77,8 @@ class Sequences(Sequence[np.ndarray]):
         self.kind = kind
         self.step = step
         self.lengths = np.array([len(x) for x in frames], dtype=np.int64) if lengths is None else lengths
+        own = np.arange(len(self.lengths)) if recordings is None else recordings
+        self.recordings = np.asarray(own, dtype=np.int64)
 
     @property
     def width(self) -> int:
@@ -105,8 +110,9 @@ class Sequences(Sequence[np.ndarray]):
             return self.read(index)
         speakers = None if self.speakers is None else self.speakers[index]
         dither = None if self.dither is None else self.dither._replace(positions=self.dither.positions[index])
+        recordings = self.recordings[index] if index.step in (None, 1) else None  # else nobody follows another
         return self._copy(
-            self._frames[index], self.names[index], speakers, self.normaliser, dither, self.lengths[index]
+            self._frames[index], self.names[index], speakers, self.normaliser, dither, self.lengths[index], recordings
         )
 
     def read(self, index: int, start: int = 0, stop: int | None = None, *, draw: int = 0) -> np.ndarray:
@@ -151,7 +157,9 @@ class Sequences(Sequence[np.ndarray]):
 
     def with_normaliser(self, normaliser: Normaliser) -> "Sequences":
         """The same values, standardised by another map (such as that of the corpus a model was trained on)."""
-        return self._copy(self._frames, self.names, self.speakers, normaliser, self.dither, self.lengths)
+        return self._copy(
+            self._frames, self.names, self.speakers, normaliser, self.dither, self.lengths, self.recordings
+        )
 
     def _copy(
         self,
@@ -161,6 +169,7 @@ class Sequences(Sequence[np.ndarray]):
         normaliser: Normaliser,
         dither: Dither | None,
         lengths: NDArray[np.int64],
+        recordings: np.ndarray | None,
     ) -> "Sequences":
         return Sequences(
             frames,
@@ -173,6 +182,7 @@ class Sequences(Sequence[np.ndarray]):
             kind=self.kind,
             step=self.step,
             lengths=lengths,
+            recordings=recordings,
         )
 
     def __repr__(self) -> str:

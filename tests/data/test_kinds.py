@@ -222,7 +222,7 @@ def test_descriptions_have_the_words_of_the_kind() -> None:
         assert part in text, part
     for part in ("Hz", "sample", " h,", "min"):
         assert part not in text, part
-    assert "4 points have an offset of exactly 0" in text
+    assert "4 points (5.6%) have an offset of exactly 0" in text
     assert "--dither" in text
     assert "offset of exactly" not in "\n".join(replace(pen, dither=True).lines())
     seen = json.loads(json.dumps(pen.describe()))

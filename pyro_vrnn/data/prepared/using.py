@@ -132,6 +132,7 @@ class _Prepared:
             kind=manifest.kind,
             step=manifest.step,
             lengths=cut.lengths,
+            recordings=cut.recordings,
         )
 
     def _short(self) -> tuple[Skipped, ...]:
@@ -153,7 +154,9 @@ class _Cut:
         self.start, self.segment = prepared.start[self.kept], prepared.segment
         self.whole = prepared.lengths[self.kept]
         self.names, self.voices = prepared.names.take(self.kept), prepared.voices.take(self.kept)
-        self.lengths: NDArray[np.int64] = np.repeat(self.whole, prepared.counts[self.kept]).astype(np.int64)
+        counts = prepared.counts[self.kept]
+        self.lengths: NDArray[np.int64] = np.repeat(self.whole, counts).astype(np.int64)
+        self.recordings = np.repeat(np.arange(len(self.kept)), counts)
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0

@@ -1,6 +1,7 @@
 """Files as sequences: one module a format, each with `read(path, name) -> Contents`, a pure function of one file.
 
-A reader raises `pyro_vrnn.data.audio.UnusableError(reason)` where the whole file must be left out.
+A reader raises `pyro_vrnn.data.audio.UnusableError(reason)` where the whole file must be left out. Files come from
+anywhere: no reader runs what is in one, or allocates what one merely announces.
 """
 
 from typing import NamedTuple
