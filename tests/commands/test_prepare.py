@@ -68,7 +68,7 @@ def test_rows_without_a_rate_have_no_times(command, tmp_path, pen):
     assert "9 sequences, 90 points of 3 values" in ended.out
     model = untrained(tmp_path / "model", "rnn-gauss", source="cache")
     assert command("score", model, "cache", "--out", "s.csv").status == 0
-    assert (tmp_path / "s.csv").read_text().splitlines()[0] == '"sequence","frame","nats","bits_per_sample"'
+    assert (tmp_path / "s.csv").read_text().splitlines()[0] == '"sequence","frame","nats","bits_per_sample","pen"'
     assert "seconds" not in (tmp_path / "s.sequences.csv").read_text().splitlines()[0]
     assert command("encode", model, "cache", "--out", "e.npz").status == 0
     with np.load(tmp_path / "e.npz") as held:
