@@ -55,7 +55,7 @@ class Program(PyroModule):
         return self.net if self.store else self.__dict__["_modules"]["net"]
 
     def leave(self, past: Past | None, rollout: Rollout | None) -> None:
-        """Leaves :attr:`after`, where a past was given."""
+        """Leaves ``after``, where a past was given."""
         self.after = None if past is None or rollout is None else rollout.left
 
     def frames_of(self, x: Tensor | None, mask: Tensor | None) -> Tensor:

@@ -51,7 +51,7 @@ class Model(Program):
             x: Frames, ``(B, T, X)``; None lets the model run freely.
             mask: True for frames, False for padding, ``(B, T)``; None for whole sequences. Needed without x.
             past: What they go on from where they are segments of longer ones; None for their beginning. What the next
-                segment goes on from is then left in :attr:`after`.
+                segment goes on from is then left in ``after``.
 
         Returns:
             The frames, ``(*K, B, T, X)``, observed or drawn.
