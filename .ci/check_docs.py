@@ -19,7 +19,7 @@ from pyro_vrnn.errors import UserError  # noqa: E402
 from pyro_vrnn.training.config import read  # noqa: E402
 
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e"
 FIRST_RUN = f"{INSTALL} '.[speech]' && .venv/bin/python cli.py fit --variant vrnn-i"
 

@@ -20,6 +20,9 @@ COUNT = click.IntRange(min=1)
 @click.option("--validation", "data__validation", type=float, help="Share of the validation part; default 0.05.")
 @click.option("--test", "data__test", type=float, help="Share of the test part; default 0.05.")
 @click.option("--sa", "own_sa", type=click.Choice(["keep", "drop"]), help="timit: what all speakers read.")
+@click.option(
+    "--edition", "own_edition", type=click.Choice(["unsegmented", "segmented"]), help="blizzard: which of the two."
+)
 @click.option("--lists", "own_lists", type=click.Choice(["paper", "t1"]), help="iam-ondb: which list is which part.")
 @click.option(
     "--shuffle", "own_shuffle", type=click.Choice(["speakers", "segments"]), help="accent: over what parts are drawn."

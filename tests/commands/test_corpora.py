@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from pyro_vrnn.commands import data
 from tests.data.corpora import WRITERS
 
 from .conftest import SMALL
@@ -19,7 +18,6 @@ EXPECTED = {
 }
 
 
-@pytest.mark.skipif("prepare" not in data.command.commands, reason="`data prepare` is not there yet")
 @pytest.mark.parametrize(
     ("corpus", "variant"),
     [
@@ -49,3 +47,26 @@ def test_a_corpus_as_it_is_distributed_becomes_a_model(corpus, variant, command,
     assert told["frames"] in range(lengths.start * sum(found.values()), (lengths.stop - 1) * sum(found.values()) + 1)
     if corpus != "iam-ondb":
         assert told["sample_rate"] == 16000
+
+
+def test_options_of_a_corpus_reach_its_protocol(command, tmp_path):
+    for corpus in ("timit", "blizzard", "iam-ondb"):
+        WRITERS[corpus](tmp_path / corpus)
+    ended = command(
+        "data", "prepare", "timit", "timit", "--out", "t", "--jobs", "1", "--sa", "drop", "--validation", "0.5"
+    )
+    assert ended.status == 0, ended.err
+    assert "2 of 4 speakers" in ended.out
+    assert "train: 4 sequences, 2 speakers" in ended.out
+    ended = command("data", "prepare", "blizzard", "blizzard", "--out", "b", "--jobs", "1", "--edition", "segmented")
+    assert "segmented edition, 8 recordings" in ended.out
+    for wrong, message in {
+        ("timit", "--lists", "t1"): "--lists: timit has no such option",
+        ("timit", "--test", "0.1"): "--test: timit has parts of its own",
+        ("iam-ondb", "--validation", "0.2"): "--validation: iam-ondb has parts of its own",
+        ("iam-ondb", "--split", "random"): "--split: this corpus has parts of its own",
+    }.items():
+        ended = command("data", "prepare", wrong[0], wrong[0], "--out", "wrong", *wrong[1:])
+        assert ended.status == 2
+        assert message in ended.err
+        assert not (tmp_path / "wrong").exists()

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ...errors import ConfigurationError
 from ..kinds import Kind
+from ..options import DataOptions
 from ..protocols import PROTOCOLS, Plan, Used
 from ..readers import arrays, iam, strokes
 from .reading import Reader
@@ -24,12 +25,18 @@ class Recipe(NamedTuple):
         read: Its reader; None for sound.
         plan: Which files are used, whose they are, and in which part.
         defaults: Fields of `DataOptions`, unless they are given.
+        shares: Those of `validation` and `test` that are options of the corpus's own, since it has parts of its own.
     """
 
     kind: Kind
     read: Reader | None
     plan: Planner
     defaults: Mapping[str, Any]
+    shares: tuple[str, ...] = ()
+
+    def complete(self, own: Mapping[str, Any], options: DataOptions) -> dict[str, Any]:
+        """Options of the corpus's own, with the shares that were given among the others."""
+        return {name: getattr(options, name) for name in self.shares if name in options.model_fields_set} | dict(own)
 
 
 READERS: dict[str, Reader] = {"iam-ondb": iam.read, "strokes": strokes.read, "arrays": arrays.read}
@@ -37,7 +44,13 @@ READERS: dict[str, Reader] = {"iam-ondb": iam.read, "strokes": strokes.read, "ar
 
 
 CORPORA: dict[str, Recipe] = {
-    name: Recipe(corpus.defaults.kind, READERS.get(name), corpus.plan_folder, corpus.defaults.options())
+    name: Recipe(
+        corpus.defaults.kind,
+        READERS.get(name),
+        corpus.plan_folder,
+        corpus.defaults.options(),
+        tuple(share for share in ("validation", "test") if share in corpus.options.model_fields),
+    )
     for name, corpus in PROTOCOLS.items()
 }
 """Every corpus that can be prepared, by its name."""

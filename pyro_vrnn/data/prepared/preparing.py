@@ -67,10 +67,15 @@ def prepare(
         ConfigurationError: There is no such corpus, or it has no such option.
     """
     recipe, out = recipe_of(corpus), out.absolute()
-    own = dict(own or {})
+    own = recipe.complete(own or {}, options)
     told, options = options.source, _complete(corpus, recipe, options)
     root, plan, files = find(told, recipe, own, seed)
     _check_place(out, root)
+    ignored = [
+        name for name in ("validation", "test") if name in options.model_fields_set and name not in recipe.shares
+    ]
+    if plan.drawn is None and ignored:
+        raise ConfigurationError(f"--{ignored[0]}: {corpus} has parts of its own; leave it out")
     asked = {
         "format": VERSION,
         "corpus": corpus,
