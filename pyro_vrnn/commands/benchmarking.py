@@ -10,7 +10,8 @@ from pyro_vrnn.benchmark.shares import PARTS
 from pyro_vrnn.benchmark.steps import FRAME, STROKES, fitting
 from pyro_vrnn.benchmark.timing import WARM_UP
 from pyro_vrnn.commands import display
-from pyro_vrnn.commands.subject import Told, check_file, progress
+from pyro_vrnn.commands.progress import Told, progress
+from pyro_vrnn.commands.subject import check_file
 from pyro_vrnn.model.variants import ModelOptions, resolve
 from pyro_vrnn.training.config import SCHEDULES
 from pyro_vrnn.training.device import Precision, Products, device_named

@@ -11,16 +11,8 @@ from typing import Any
 import numpy as np
 
 from pyro_vrnn.commands import display
-from pyro_vrnn.commands.subject import (
-    Counter,
-    Subject,
-    Told,
-    blocks,
-    check_file,
-    open_model,
-    progress,
-    subject_of,
-)
+from pyro_vrnn.commands.progress import Counter, Told, progress
+from pyro_vrnn.commands.subject import Subject, blocks, check_file, open_model, subject_of
 from pyro_vrnn.commands.tables import TableWriter
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference.encode import Encoded, encode

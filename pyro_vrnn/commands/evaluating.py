@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyro_vrnn.commands import display
-from pyro_vrnn.commands.subject import Counter, Subject, Told, check_file, open_model, progress, subject_of
+from pyro_vrnn.commands.progress import Counter, Told, progress
+from pyro_vrnn.commands.subject import Subject, check_file, open_model, subject_of
 from pyro_vrnn.commands.tables import sequence_table, write_table
 from pyro_vrnn.data import flac_bits_per_sample
 from pyro_vrnn.errors import ConfigurationError

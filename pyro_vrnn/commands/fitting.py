@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import Progress
 
 from pyro_vrnn.commands import closing, display
 from pyro_vrnn.commands.evaluating import Evaluation, Request, evaluate
+from pyro_vrnn.commands.progress import progress
 from pyro_vrnn.commands.ranks import joined, launches, same_data, settled, train_along
 from pyro_vrnn.commands.resuming import checkpoint_of, stored_config
-from pyro_vrnn.commands.subject import Subject, progress
+from pyro_vrnn.commands.subject import Subject
 from pyro_vrnn.commands.supervising import report, supervise
 from pyro_vrnn.commands.tables import sequence_table, write_table
 from pyro_vrnn.data import Corpus, load, look, runs
@@ -279,14 +279,5 @@ def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
 
 
 def _read(config: Config, out: Console) -> Corpus:
-    with Progress(console=out, disable=not out.is_terminal, transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                if not out.is_terminal and total > 1 and "render" in what:
-                    out.print(what)
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
-
-        return load(config.data, seed=config.training.seed, progress=progress)
+    with progress(out, aloud="render") as told:
+        return load(config.data, seed=config.training.seed, progress=told)

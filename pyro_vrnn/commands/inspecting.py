@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pyro_vrnn.commands import display
-from pyro_vrnn.commands.subject import Told, progress
+from pyro_vrnn.commands.progress import Told, progress
 from pyro_vrnn.data import DataOptions, Normaliser, Sequences, load, read
 from pyro_vrnn.data.inspection import Inspection, by_itself, inspect
 from pyro_vrnn.data.kinds import WORDS

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pyro_vrnn.commands import display
-from pyro_vrnn.commands.subject import progress
+from pyro_vrnn.commands.progress import progress
 from pyro_vrnn.data import DataOptions, load
 from pyro_vrnn.data.prepared.preparing import prepare
 from pyro_vrnn.errors import ConfigurationError

@@ -9,18 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_vrnn.commands import display
-from pyro_vrnn.commands.subject import (
-    PLACES,
-    TIME,
-    Counter,
-    Subject,
-    Told,
-    blocks,
-    check_file,
-    open_model,
-    progress,
-    subject_of,
-)
+from pyro_vrnn.commands.progress import Counter, Told, progress
+from pyro_vrnn.commands.subject import PLACES, TIME, Subject, blocks, check_file, open_model, subject_of
 from pyro_vrnn.commands.tables import TableWriter, write_table
 from pyro_vrnn.inference.encode import FrameScores, frame_estimator, score_frames
 from pyro_vrnn.inference.estimators import ESTIMATORS

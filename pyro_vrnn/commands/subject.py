@@ -1,7 +1,6 @@
 """What ``evaluate``, ``score`` and ``encode`` share: the model, and recordings standardised as it was trained."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 
+from pyro_vrnn.commands.progress import Told
 from pyro_vrnn.commands.tables import Columns
 from pyro_vrnn.data import (
     KINDS,
@@ -44,8 +42,6 @@ WINDOW = 8192
 #: Rows that are written to a table at once: as many as a row group of Parquet should have.
 ROWS = 4096
 
-#: Told what is being done, how much of it is done, and how much there is.
-Told = Callable[[str, int, int], None]
 Part = TypeVar("Part", Encoded, FrameScores)
 
 
@@ -193,39 +189,6 @@ def blocks(parts: Iterable[Part]) -> Iterator[list[Part]]:
             block, rows = [], 0
     if block:
         yield block
-
-
-@contextmanager
-def progress(out: Console) -> Iterator[Told]:
-    """A bar for everything that is being done on a terminal; elsewhere nothing."""
-    with Progress(console=out, disable=not out.is_terminal, transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def told(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield told
-
-
-class Counter:
-    """Adds up what is done.
-
-    Args:
-        told: Told of it.
-        what: What it is.
-        total: How much there is.
-    """
-
-    def __init__(self, told: Told, what: str, total: int) -> None:
-        self.told, self.what, self.total, self.done = told, what, total, 0
-        told(what, 0, total)
-
-    def __call__(self, more: int) -> None:
-        """So much more is done."""
-        self.done += more
-        self.told(self.what, self.done, self.total)
 
 
 def _batches(sequences: Sequences | Joined, most: int, *, first: int = 0) -> Iterator[Batch]:
