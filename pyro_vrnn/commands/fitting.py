@@ -74,7 +74,7 @@ def run(
         # The configuration is stored with the run and the model: a password of the store's must not be.
         config = config.model_copy(update={"tracking": config.tracking.model_copy(update={"uri": None})})
     config = config.explicit(config.data.frame)
-    check_objective(config.training, latents=config.model.prior is not None)
+    check_objective(config.training, latents=config.model.prior is not None, auxiliary=config.model.auxiliary)
     config = settled(config)
     if launches(config.training):
         sys.exit(supervise(config.training))
@@ -97,7 +97,7 @@ def _fit(config: Config, world: World, uri: str, resume: str | None, out: Consol
         out.print(line)
     checkpoint = None if resume is None else world.from_first(lambda: checkpoint_of(resume, corpus, uri))
     torch.manual_seed(config.training.seed)
-    net = build(config.model, corpus.frame).to(device)
+    net = build(config.model, corpus.frame, corpus.describe()).to(device)
     out.print(f"{config.model.variant} ({config.model.preset}), {display.parameters_line(parameters_per_part(net))}")
     if not world.writes:
         train_along(config, corpus, net, world, checkpoint)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pyro_vrnn.data.options import LINEAR_GAUSSIAN, DataOptions
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.model import sizes
+from pyro_vrnn.model.arguments import forget
 from pyro_vrnn.model.variants import ModelOptions, resolve, row
 
 
@@ -100,7 +101,17 @@ class Config(BaseModel):
         variant, size = row(self.model), resolve(self.model, x)
         widths = {f"{name}_width": width or None for name, width in vars(size.widths).items()}
         parts = {"prior": variant.prior, "guide": variant.guide, "emission": variant.emission}
-        wanted = {"h": size.h, "layers": size.layers, "z": size.z, "depth": size.depth, **widths, **parts}
+        taken = {f"{kind}_{name}": value for kind, own in variant.arguments.items() for name, value in own.items()}
+        wanted: dict[str, Any] = {
+            **taken,
+            "auxiliary": variant.auxiliary,
+            "h": size.h,
+            "layers": size.layers,
+            "z": size.z,
+            "depth": size.depth,
+            **widths,
+            **parts,
+        }
         given = self.training.model_dump(exclude_none=True)
         training = {**SCHEDULES[self.model.preset], "particles": PARTICLES[self.training.objective], **given}
         segment = SEGMENTS.get(self.model.preset) if self.data.segment is None else self.data.segment
@@ -171,6 +182,7 @@ def read(
     # A stored number of particles is that of the stored objective: another has its own.
     objective = tree.get("training", {}).get("objective")
     particles = tree.get("training", {}).pop("particles", None)
+    forget(tree.get("model", {}), (given or {}).get("model", {}))
     for room, options in (given or {}).items():
         tree.setdefault(room, {}).update(options)
     for setting in settings:
