@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pyro_vrnn.inference.results import Compression, Estimate, Kind
+from pyro_vrnn.inference.results import MASS, Compression, Estimate, Kind
 from pyro_vrnn.training.checkpoint import Progress as Standing
 
 #: Rows of the closing table in words.
@@ -206,7 +206,9 @@ def _caption(estimates: Sequence[Estimate], compressions: Sequence[Compression])
         lines.append("dithered: densities bound the probability of the integers; ± leaves the dither's own noise out")
     if min(len(estimate.nats) for estimate in estimates) < FEW:
         lines.append(f"of fewer than {FEW} sequences the interval is too short")
-    if compressions and any(e.bits_per_sample is not None and not e.scale.dithered for e in estimates):
+    if any(MASS in estimate.note for estimate in estimates):
+        lines.append("the emission gives the integers themselves a probability: its bits are code lengths")
+    elif compressions and any(e.bits_per_sample is not None and not e.scale.dithered for e in estimates):
         lines.append(
             "bits of a density at undithered integers are no code lengths; --dither makes them bounds on these"
         )

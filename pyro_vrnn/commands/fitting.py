@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from pyro_vrnn.commands import closing, display
 from pyro_vrnn.commands.evaluating import Evaluation, Request, evaluate
+from pyro_vrnn.commands.integers import check_bits
 from pyro_vrnn.commands.ranks import joined, launches, same_data, settled, train_along
 from pyro_vrnn.commands.resuming import checkpoint_of, stored_config
 from pyro_vrnn.commands.subject import Subject, progress
@@ -96,6 +97,8 @@ def _fit(config: Config, world: World, uri: str, resume: str | None, out: Consol
     for line in corpus.lines():
         out.print(line)
     checkpoint = None if resume is None else world.from_first(lambda: checkpoint_of(resume, corpus, uri))
+    if config.model.emission == "bernoulli":
+        check_bits(corpus.name, corpus.train, corpus.validation, corpus.test)
     torch.manual_seed(config.training.seed)
     net = build(config.model, corpus.frame, corpus.describe()).to(device)
     out.print(f"{config.model.variant} ({config.model.preset}), {display.parameters_line(parameters_per_part(net))}")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from pyro_vrnn.commands.integers import check_integers
 from pyro_vrnn.data import DataOptions, Normaliser, Sequences, load, read, scoring_batches
 from pyro_vrnn.errors import ConfigurationError, DataError
 from pyro_vrnn.inference.encode import Encoded, FrameScores
@@ -243,6 +244,7 @@ def _others(trained: TrainedModel, given: Mapping[str, Any], seed: int, told: To
         if options.dither and "dither" not in given and "--dither" in str(error):
             raise DataError(f"{error} (as it is by default, the model was trained with it): pass --no-dither") from None
         raise
+    check_integers(trained, options.source, found.lsb, found.lossless, options.dither, found.sequences)
     count = f"{options.source}: {len(found.sequences)} sequences{_dithered(options)}"
     return Subject(
         found.sequences,

@@ -15,7 +15,7 @@ from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference import likelihood
 from pyro_vrnn.inference.noise import Noise, own_noise
 from pyro_vrnn.inference.pieces import Frames
-from pyro_vrnn.inference.results import Estimate, Kind, Scale
+from pyro_vrnn.inference.results import MASS, Estimate, Kind, Scale
 from pyro_vrnn.inference.smc import smc
 from pyro_vrnn.model.network import VRNN
 
@@ -187,9 +187,9 @@ def collect_log_weights(
 
 
 def _note(net: VRNN, name: str) -> str:
-    if name == "elbo_sampled":
-        return "kl=sampled"
-    return f"kl={likelihood.kl_form(net)}" if name == "elbo" else ""
+    kl = f"kl={likelihood.kl_form(net)}" if name == "elbo" else "kl=sampled" if name == "elbo_sampled" else ""
+    mass = name != "iid_gaussian" and getattr(getattr(net.emission, "head", None), "gives_mass", False)
+    return ", ".join(part for part in (kl, MASS if mass else "") if part)
 
 
 @contextmanager

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 #: Resamples of the bootstrap. On skewed data its ends move to quantiles of about 0.2 %: ten of these lie beyond.
 RESAMPLES = 4999
 
+#: In the note of an estimate of the integers' own probability, whose bits are code lengths without dither.
+MASS = "p=mass"
+
 #: Values in one block of resamples: 8 MiB, whatever the number of sequences.
 BLOCK = 2**20
 

@@ -51,5 +51,3 @@ def forget(stored: dict[str, Any], given: Mapping[str, Any]) -> None:
         if given.get(kind) not in (None, stored.get(kind)):
             for name in names:
                 stored.pop(f"{kind}_{name}", None)
-    if given.get("guide") not in (None, stored.get("guide")):
-        stored.pop("auxiliary", None)

@@ -182,9 +182,11 @@ class Head(nn.Module):
 
     Attributes:
         inputs: Numbers that it wants of the net.
+        gives_mass: Whether it gives the source's integers a probability (:mod:`~pyro_vrnn.model.discrete`).
     """
 
     inputs: int
+    gives_mass: bool = False
 
     def start(self, bias: Tensor) -> None:
         """Sets the bias ``(inputs,)`` of the layer below as training should start; by default leaves it."""

@@ -208,6 +208,8 @@ class LogisticMixture(Head):
         grid: Of the source's integers.
     """
 
+    gives_mass = True
+
     def __init__(self, width: int, components: int = 10, grid: Grid = INTEGERS) -> None:
         super().__init__()
         self.width, self.components = width, components
@@ -233,6 +235,8 @@ class Bernoulli(Head):
         width: Values in the event, D.
         grid: Where 0 and 1 lie.
     """
+
+    gives_mass = True
 
     def __init__(self, width: int, grid: Grid = BITS) -> None:
         super().__init__()

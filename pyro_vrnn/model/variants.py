@@ -179,9 +179,8 @@ def resolve(options: ModelOptions, x: int) -> Sizes:
         **{name: getattr(preset, name) if value is None else value for name, value in wanted.items()},
         widths=preset.columns["rnn-gauss"],
     )
-    column = ("rnn-" if variant.prior is None else "vrnn-") + (
-        "gmm" if variant.emission in ("gmm", "dmol") else "gauss"
-    )
+    wide_output = variant.emission in ("gmm", "dmol")
+    column = ("rnn-" if variant.prior is None else "vrnn-") + ("gmm" if wide_output else "gauss")
     known = preset.columns.get(column)
     if options.widths == "matched" or known is None:
         gauss = preset.columns["rnn-gauss"]

@@ -102,16 +102,8 @@ class Config(BaseModel):
         widths = {f"{name}_width": width or None for name, width in vars(size.widths).items()}
         parts = {"prior": variant.prior, "guide": variant.guide, "emission": variant.emission}
         taken = {f"{kind}_{name}": value for kind, own in variant.arguments.items() for name, value in own.items()}
-        wanted: dict[str, Any] = {
-            **taken,
-            "auxiliary": variant.auxiliary,
-            "h": size.h,
-            "layers": size.layers,
-            "z": size.z,
-            "depth": size.depth,
-            **widths,
-            **parts,
-        }
+        numbers = {"h": size.h, "layers": size.layers, "z": size.z, "depth": size.depth, "auxiliary": variant.auxiliary}
+        wanted = {**numbers, **widths, **parts, **taken}
         given = self.training.model_dump(exclude_none=True)
         training = {**SCHEDULES[self.model.preset], "particles": PARTICLES[self.training.objective], **given}
         segment = SEGMENTS.get(self.model.preset) if self.data.segment is None else self.data.segment

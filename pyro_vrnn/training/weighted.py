@@ -21,8 +21,8 @@ class Weighted(Objective):
         + \alpha \sum_t \log p_\xi(b_t \mid z_t)
 
     with beta rising from 0 to 1 (annealing), free bits lambda (Kingma et al. 2016, App. C.8), and the mean over the n
-    valid frames of the batch, over all ranks, of latent dimension j's divergence. Padding never enters the mean. The last term
-    is there where the network has an auxiliary part (:mod:`~pyro_vrnn.model.zforcing`).
+    valid frames of the batch, over all ranks, of latent dimension j's divergence. Padding never enters the mean.
+    The last term is there where the network has an auxiliary part (:mod:`~pyro_vrnn.model.zforcing`).
 
     Args:
         net: A model with latents.
