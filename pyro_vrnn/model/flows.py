@@ -2,14 +2,16 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pyro.distributions as dist
 import torch
-from pyro.distributions.transforms import ConditionalAffineAutoregressive
+from pyro.distributions.transforms import AffineAutoregressive, ConditionalAffineAutoregressive
 from pyro.nn import ConditionalAutoRegressiveNN
 from torch import Tensor, nn
 from torch.distributions import Distribution, TransformedDistribution
+from torch.nn import functional as F
 
 from pyro_vrnn.model.densities import DiagonalNormal, draw
 from pyro_vrnn.model.guides import Guide
@@ -87,7 +89,7 @@ class FlowGuide(GuideOnTop):
         with torch.device("cpu"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*input_dim = 1")  # a step is affine then, and may be
             nets = [_Net(z, 2 * z, wide, number) for number in range(steps)]
-        self.steps = nn.ModuleList(ConditionalAffineAutoregressive(net, stable=True) for net in nets)
+        self.steps = nn.ModuleList(_Step(net, stable=True) for net in nets)
 
     def forward(
         self, prepared: Tensor, state: State, prior: Callable[[], Distribution]
@@ -99,15 +101,40 @@ class FlowGuide(GuideOnTop):
 
 
 class _Net(ConditionalAutoRegressiveNN):
-    """Pyro's masked net, whose output stays in float32 under autocast; odd steps read backwards."""
+    """Pyro's masked net; odd steps read backwards. Under autocast what it gives is float32."""
 
     def __init__(self, z: int, context: int, hidden: list[int], number: int) -> None:
-        order = torch.arange(z)
-        super().__init__(z, context, hidden, permutation=order.flip(0) if number % 2 else order)
+        self.order = [*range(z)][:: -1 if number % 2 else 1]
+        super().__init__(z, context, hidden, permutation=torch.tensor(self.order))
 
-    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """m and the logit of s, each ``(*B, Z)``."""
-        return tuple(full(a) for a in super().forward(x, context))
+        m, logit = (full(a) for a in super().forward(x, context))
+        # With Pyro's bias s is above 0.12: a step that took a value's whole range away could not be inverted.
+        return m, F.softplus(logit + 4) - 4
+
+
+class _Step(ConditionalAffineAutoregressive):
+    """Pyro's transform, inverted in the values' own dtype, and without waiting for the device."""
+
+    def condition(self, context: Tensor) -> AffineAutoregressive:
+        """The transform that reads the context."""
+        return _Conditioned(partial(self.nn, context=context), self.nn.order, **self.kwargs)
+
+
+class _Conditioned(AffineAutoregressive):
+    def __init__(self, net: Callable[[Tensor], tuple[Tensor, Tensor]], order: list[int], **options: Any) -> None:
+        super().__init__(net, **options)
+        self.order = order
+
+    def _inverse_stable(self, y: Tensor) -> Tensor:
+        x, one = torch.zeros_like(y), torch.eye(y.shape[-1], dtype=torch.bool, device=y.device)
+        for j in self.order:
+            m, logit = self.arn(x)
+            inverse = 1 + (-logit - self.sigmoid_bias).exp()
+            x = torch.where(one[j], inverse * y + (1 - inverse) * m, x)
+        self._cached_log_scale = F.logsigmoid(self.arn(x)[1] + self.sigmoid_bias)
+        return x
 
 
 @draw.register
