@@ -40,6 +40,7 @@ from pyro_vrnn.training.files import write_whole
 from pyro_vrnn.training.loop import Trainer
 from pyro_vrnn.training.objective import check_objective, validated_by
 from pyro_vrnn.training.saving import save_model
+from pyro_vrnn.training.weighted import check_free_bits
 from pyro_vrnn.training.world import World
 
 
@@ -101,6 +102,8 @@ def _fit(config: Config, world: World, uri: str, resume: str | None, out: Consol
         check_bits(corpus.name, corpus.train, corpus.validation, corpus.test)
     torch.manual_seed(config.training.seed)
     net = build(config.model, corpus.frame, corpus.describe()).to(device)
+    if config.training.free_bits:
+        check_free_bits(net)
     out.print(f"{config.model.variant} ({config.model.preset}), {display.parameters_line(parameters_per_part(net))}")
     if not world.writes:
         train_along(config, corpus, net, world, checkpoint)

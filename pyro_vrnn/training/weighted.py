@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.inference.noise import own_noise
 from pyro_vrnn.inference.results import Kind
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import Rollout
@@ -64,14 +65,30 @@ class Weighted(Objective):
         return -objective
 
     def _floored(self, rollout: Rollout, mask: Tensor) -> Tensor:
-        try:
-            by_dimension = rollout.kl_of_dimensions
-        except NotImplementedError as error:
-            raise ConfigurationError(
-                f"training.free_bits: {error} is not known; use a guide and a prior that are diagonal Gaussians"
-            ) from None
+        by_dimension = _by_dimension(rollout)
         own = by_dimension.sum((0, 1))
         # Whether a dimension lies above the floor is decided by the whole batch; each rank then adds its part of it.
         frames, *whole = self.world.sum(torch.cat([mask.sum().to(own).unsqueeze(0), own]))
         floor = self.free_bits * frames
         return torch.where(torch.stack(whole) >= floor, own, floor / self.world.size).sum()
+
+
+def check_free_bits(net: VRNN) -> None:
+    """Sees that the divergence of each latent dimension is known.
+
+    Raises:
+        ConfigurationError: If it is not.
+    """
+    like = next(net.parameters())
+    x, mask = like.new_zeros(1, 1, net.dims.x), torch.ones(1, 1, dtype=torch.bool, device=like.device)
+    with torch.no_grad(), own_noise(like.device):
+        _by_dimension(infer(net, x, mask, (1,))[1])
+
+
+def _by_dimension(rollout: Rollout) -> Tensor:
+    try:
+        return rollout.kl_of_dimensions
+    except NotImplementedError as error:
+        raise ConfigurationError(
+            f"training.free_bits: {error} is not known; use a guide and a prior that are diagonal Gaussians"
+        ) from None

@@ -89,6 +89,7 @@ def test_what_makes_no_sense_is_refused_with_the_reason(command, tmp_path, optio
     assert ended.status == 2
     assert message in ended.err
     assert ended.err.count("\n") == 1
+    assert not list((tmp_path / "mlruns").glob("runs/*")), "refused before there is a run"
 
 
 @pytest.mark.parametrize(
@@ -121,5 +122,5 @@ def test_bits_are_looked_for_among_the_stored_values():
         return Sequences(frames, ["a", "b"], None, frame=2, sample_rate=1, normaliser=Normaliser(0.0, 1.0))
 
     check_bits("songs", stored([[0, 0]]))
-    with pytest.raises(DataError, match="songs: b holds 7; .* expects values 0 and 1"):
+    with pytest.raises(DataError, match=r"songs: b holds 7; .* expects values 0 and 1"):
         check_bits("songs", stored([[0, 7]]))

@@ -43,12 +43,10 @@ def test_a_mass_is_the_integral_of_the_logistics_over_the_cell():
         u = (x - density.mu) / density.s
         logistic = (u.sigmoid() * (-u).sigmoid() / density.s * weights).sum(-1)
         expected = (w[:, None] * logistic).sum(0) * grid.step / 2
-        edge = weights * ((centre - math.copysign(grid.step / 2, n) - density.mu) / density.s * math.copysign(1, -n))
         if abs(n) == 20:
             lower = (centre - math.copysign(grid.step / 2, n) - density.mu) / density.s
             expected = (weights * (-lower if n > 0 else lower).sigmoid()).sum(-1)
         assert_close(density.log_mass(torch.full((D,), n)).exp(), expected, rtol=1e-9, atol=1e-14)
-        assert edge.isfinite().all()
 
 
 def test_as_a_density_it_integrates_to_one_and_is_constant_in_a_cell():
