@@ -15,7 +15,8 @@ from pyro_vrnn.model.draws import infer, read
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import follow
 from pyro_vrnn.model.strokes import POINT
-from pyro_vrnn.model.variants import ModelOptions, build, suited
+from pyro_vrnn.model.suiting import suited
+from pyro_vrnn.model.variants import ModelOptions, build
 from pyro_vrnn.training.device import Precision
 from pyro_vrnn.training.objective import Elbo
 

@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pyro_vrnn.inference.results import CARRIED, Compression, Estimate, Kind
+from pyro_vrnn.inference.results import CARRIED, MASS, Compression, Estimate, Kind
 from pyro_vrnn.training.checkpoint import Progress as Standing
 
 #: Rows of the closing table in words.
@@ -228,7 +228,9 @@ def _caption(estimates: Sequence[Estimate], compressions: Sequence[Compression])
             "pen: log-probability of its being up or down, part of the nats; nats / dimension and bits are of the"
             " offsets alone" + (f", but these hold the pen's: {', '.join(holding)}" if holding else "")
         )
-    if compressions and any(e.bits_per_sample is not None and not e.scale.dithered for e in estimates):
+    if any(MASS in estimate.note for estimate in estimates):
+        lines.append("the emission gives the integers themselves a probability: its bits are code lengths")
+    elif compressions and any(e.bits_per_sample is not None and not e.scale.dithered for e in estimates):
         lines.append(
             "bits of a density at undithered integers are no code lengths; --dither makes them bounds on these"
         )

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from pyro_vrnn.commands import closing, display
 from pyro_vrnn.commands.evaluating import Evaluation, Request, evaluate
+from pyro_vrnn.commands.integers import check_bits
 from pyro_vrnn.commands.progress import progress
 from pyro_vrnn.commands.ranks import joined, launches, same_data, settled, train_along
 from pyro_vrnn.commands.resuming import checkpoint_of, stored_config
@@ -39,6 +40,7 @@ from pyro_vrnn.training.files import write_whole
 from pyro_vrnn.training.loop import Trainer
 from pyro_vrnn.training.objective import check_objective, validated_by
 from pyro_vrnn.training.saving import save_model
+from pyro_vrnn.training.weighted import check_free_bits
 from pyro_vrnn.training.world import World
 
 
@@ -75,7 +77,7 @@ def run(
         config = config.model_copy(update={"tracking": config.tracking.model_copy(update={"uri": None})})
     source = look(config.data)
     config = config.explicit(source.frame, source.kind)
-    check_objective(config.training, latents=config.model.prior is not None)
+    check_objective(config.training, latents=config.model.prior is not None, auxiliary=config.model.auxiliary)
     config = settled(config)
     if launches(config.training):
         sys.exit(supervise(config.training))
@@ -101,8 +103,12 @@ def _fit(config: Config, world: World, uri: str, resume: str | None, out: Consol
         what = f"over {carry} segments of a recording" if most > 1 else "nowhere: no recording has two segments"
         out.print(f"the state is carried {what}")
     checkpoint = None if resume is None else world.from_first(lambda: checkpoint_of(resume, corpus, uri))
+    if config.model.emission == "bernoulli":
+        check_bits(corpus.name, corpus.train, corpus.validation, corpus.test)
     torch.manual_seed(config.training.seed)
-    net = build(config.model, corpus.frame).to(device)
+    net = build(config.model, corpus.frame, corpus.describe()).to(device)
+    if config.training.free_bits:
+        check_free_bits(net)
     out.print(f"{config.model.variant} ({config.model.preset}), {display.parameters_line(parameters_per_part(net))}")
     if not world.writes:
         train_along(config, corpus, net, world, checkpoint)

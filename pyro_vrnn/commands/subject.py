@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pyro_vrnn.commands.integers import check_integers
 from pyro_vrnn.commands.progress import Told
 from pyro_vrnn.commands.tables import Columns
 from pyro_vrnn.data import (
@@ -255,6 +256,7 @@ def _others(trained: TrainedModel, given: Mapping[str, Any], seed: int, told: To
             raise DataError(f"{error} (as it is by default, the model was trained with it): pass --no-dither") from None
         raise
     sequences = found.sequences
+    check_integers(trained, options.source, found.lsb, found.lossless, options.dither, sequences)
     count = f"{options.source}: {len(sequences)} sequences{_dithered(options)}"
     return Subject(
         sequences,

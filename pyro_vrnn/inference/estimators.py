@@ -15,7 +15,7 @@ from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference import likelihood
 from pyro_vrnn.inference.noise import Noise, own_noise
 from pyro_vrnn.inference.pieces import Frames, parts
-from pyro_vrnn.inference.results import PEN, Estimate, Kind, Scale
+from pyro_vrnn.inference.results import MASS, PEN, Estimate, Kind, Scale
 from pyro_vrnn.inference.smc import smc
 from pyro_vrnn.model.network import VRNN
 
@@ -206,9 +206,9 @@ def _details(scores: Sequence[Scores]) -> dict[str, NDArray[np.float64]]:
 
 
 def _note(net: VRNN, name: str) -> str:
-    if name == "elbo_sampled":
-        return "kl=sampled"
-    return f"kl={likelihood.kl_form(net)}" if name == "elbo" else ""
+    kl = f"kl={likelihood.kl_form(net)}" if name == "elbo" else "kl=sampled" if name == "elbo_sampled" else ""
+    mass = name != "iid_gaussian" and getattr(getattr(net.emission, "head", None), "gives_mass", False)
+    return ", ".join(part for part in (kl, MASS if mass else "") if part)
 
 
 @contextmanager

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 #: Resamples of the bootstrap. On skewed data its ends move to quantiles of about 0.2 %: ten of these lie beyond.
 RESAMPLES = 4999
-
 #: Name of the detail that holds the pen's share of the nats of each sequence: log-probabilities of 0 and 1.
 PEN = "pen"
-
 #: Before the number of segments (or ``all``) that a state was carried over, a slash and the name of an estimator.
 CARRIED = "carried/"
-
+#: In the note of an estimate of the integers' own probability, whose bits are code lengths without dither.
+MASS = "p=mass"
 #: Values in one block of resamples: 8 MiB, whatever the number of sequences.
 BLOCK = 2**20
 

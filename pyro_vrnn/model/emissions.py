@@ -1,11 +1,12 @@
 """Emissions p(x_t | z_<=t, x_<t)."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from pyro_vrnn.model.densities import DiagonalGaussian, Head
+from pyro_vrnn.model.densities import DiagonalGaussian, GaussianMixture, Head
 from pyro_vrnn.model.nets import MLP
 from pyro_vrnn.model.state import Dims, State
 
@@ -37,3 +38,8 @@ class Emission(nn.Module):
     def forward(self, features_z: Tensor, state: State) -> Distribution:
         """Density of x_t, batch ``(*B,)`` and event ``(X,)``, given phi_z(z_t) and ``state.h``."""
         return self.head(self.net(features_z, state.h))
+
+
+def gmm(dims: Dims, hidden: Sequence[int], components: int = 20) -> Emission:
+    """The emission of :class:`~pyro_vrnn.model.densities.GaussianMixture`."""
+    return Emission(dims, hidden, partial(GaussianMixture, components=components))

@@ -25,12 +25,14 @@ class Guide(nn.Module):
         reads_prior: Whether ``forward`` calls ``prior``.
         reads_future: Whether q(z_t | .) depends on x after step t.
         block: Steps that :meth:`prepare` takes together: a long sequence comes in multiples of them.
+        foresees: Width of :meth:`foresight`; 0 for a guide that has none.
     """
 
     reads_state = True
     reads_prior = True
     reads_future = True
     block = 1
+    foresees = 0
 
     def prepare(
         self, features_x: Tensor, mask: Tensor, h: Tensor | None = None, memory: Any = None
@@ -50,6 +52,13 @@ class Guide(nn.Module):
             ``(*B, T, P)``: row t is handed to step t; and what the next piece needs of this one, None if nothing.
         """
         return features_x, None
+
+    def foresight(self, features_x: Tensor, mask: Tensor, h: Tensor | None = None) -> Tensor:
+        """What it has read of x from step t on, ``(*B, T, foresees)``: Z-forcing has z predict it.
+
+        Arguments as in :meth:`prepare`.
+        """
+        raise NotImplementedError
 
     def forward(self, prepared: Tensor, state: State, prior: Callable[[], Distribution]) -> Distribution:
         """Density of z_t, batch ``(*B,)`` and event ``(Z,)``.
@@ -145,7 +154,7 @@ class SmoothingGuide(Guide):
 
     def __init__(self, dims: Dims, hidden: Sequence[int], head: Callable[[int], Head] = DiagonalGaussian) -> None:
         super().__init__()
-        units = hidden[0] if hidden else dims.h
+        self.foresees = units = hidden[0] if hidden else dims.h
         self.head = head(dims.z)
         self.rnn = nn.LSTM(dims.phi_x + (0 if dims.h_reads_z else dims.h), units, batch_first=True)
         self.net = MLP((units, dims.h, dims.z), hidden, self.head.inputs)
@@ -156,6 +165,14 @@ class SmoothingGuide(Guide):
         self, features_x: Tensor, mask: Tensor, h: Tensor | None = None, memory: Any = None
     ) -> tuple[Tensor, Any]:
         """The share of the backward LSTM's output in the first layer, for all t."""
+        backward, memory = self._backward(features_x, mask, h, memory)
+        return self.net.first(backward).reshape(*features_x.shape[:-1], -1), memory
+
+    def foresight(self, features_x: Tensor, mask: Tensor, h: Tensor | None = None) -> Tensor:
+        """The backward LSTM's output."""
+        return self._backward(features_x, mask, h, None)[0].reshape(*features_x.shape[:-1], -1)
+
+    def _backward(self, features_x: Tensor, mask: Tensor, h: Tensor | None, memory: Any) -> tuple[Tensor, Any]:
         if h is not None:
             features_x = torch.cat([features_x, h], -1)
         flat = full(features_x).reshape(-1, *features_x.shape[-2:])
@@ -165,8 +182,7 @@ class SmoothingGuide(Guide):
         turned = torch.where(steps < lengths, lengths - 1 - steps, steps).unsqueeze(-1)
         with in_full(flat):
             backward, memory = self.rnn(flat.gather(1, turned.expand_as(flat)), memory)
-        backward = backward.gather(1, turned.expand_as(backward))
-        return self.net.first(backward).reshape(*features_x.shape[:-1], -1), memory
+        return backward.gather(1, turned.expand_as(backward)), memory
 
     def forward(self, prepared: Tensor, state: State, prior: Callable[[], Distribution]) -> Distribution:
         """Density of z_t given x from t on, ``state.h`` and ``state.z``."""

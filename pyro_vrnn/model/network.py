@@ -28,6 +28,7 @@ class VRNN(nn.Module):
         guide: q(z_t | x, z_<t); None without latents.
         emission: p(x_t | z_<=t, x_<t).
         recurrence: h_t.
+        auxiliary: What Z-forcing adds to training (:mod:`~pyro_vrnn.model.zforcing`); no density reads it.
 
     Attributes:
         checkpoint_every: Steps between which training keeps the state and z alone, and computes the rest twice
@@ -47,11 +48,12 @@ class VRNN(nn.Module):
         guide: Guide | None,
         emission: nn.Module,
         recurrence: Recurrence,
+        auxiliary: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.dims = dims
         self.phi_x, self.phi_z, self.prior, self.guide = phi_x, phi_z, prior, guide
-        self.emission, self.recurrence = emission, recurrence
+        self.emission, self.recurrence, self.auxiliary = emission, recurrence, auxiliary
 
     @property
     def has_latents(self) -> bool:

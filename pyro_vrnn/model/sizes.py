@@ -119,8 +119,12 @@ def parameters_per_part(net: nn.Module) -> dict[str, int]:
 
 
 def dnn_parameters(net: nn.Module) -> int:
-    """Parameters of everything but the recurrence: what the paper keeps equal between models (Sec. 4.1)."""
-    return sum(count for name, count in parameters_per_part(net).items() if name != "recurrence")
+    """Parameters of everything but the recurrence: what the paper keeps equal between models (Sec. 4.1).
+
+    What no density reads, Z-forcing's auxiliary part, is no part of the model either.
+    """
+    counts = parameters_per_part(net)
+    return sum(count for name, count in counts.items() if name not in ("recurrence", "auxiliary"))
 
 
 def matched(start: Widths, count: Callable[[Widths], int], target: int) -> Widths:

@@ -1,7 +1,7 @@
 """The table of variants, the parts by name, and the model that options describe."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -9,10 +9,13 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from pyro_vrnn.errors import ConfigurationError
-from pyro_vrnn.model import sizes
-from pyro_vrnn.model.densities import GaussianMixture
-from pyro_vrnn.model.emissions import Emission
-from pyro_vrnn.model.guides import FilteringGuide, IndependentGuide, SmoothingGuide
+from pyro_vrnn.model import discrete, sizes
+from pyro_vrnn.model.arguments import arguments_of
+from pyro_vrnn.model.emissions import Emission, gmm
+from pyro_vrnn.model.flows import FlowGuide, ResidualGuide
+from pyro_vrnn.model.guides import FilteringGuide, Guide, IndependentGuide, SmoothingGuide
+from pyro_vrnn.model.heavy_tails import Laplace, StudentT
+from pyro_vrnn.model.mixtures import MixturePrior
 from pyro_vrnn.model.nets import MLP
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.priors import ConditionalPrior, StandardPrior, TransitionPrior
@@ -20,24 +23,52 @@ from pyro_vrnn.model.recurrence import GRU, LSTM, Linear
 from pyro_vrnn.model.sizes import Sizes, Widths
 from pyro_vrnn.model.state import Dims
 from pyro_vrnn.model.strokes import PenStroke
+from pyro_vrnn.model.zforcing import Auxiliary
 
-#: Parts by name. A prior, guide or emission is built from ``(dims, hidden widths)``, a recurrence from
-#: ``(dims, layers=)``.
+
+def _residual(dims: Dims, hidden: Sequence[int], base: str = "filtering") -> Guide:
+    return ResidualGuide(_base("residual", base, ("filtering", "independent", "smoothing"))(dims, hidden))
+
+
+def _flow(dims: Dims, hidden: Sequence[int], base: str = "filtering", steps: int = 2) -> Guide:
+    on = _base("flow", base, ("filtering", "independent", "smoothing", "residual"))
+    return FlowGuide(on(dims, hidden), dims.z, hidden, steps)
+
+
+def _base(guide: str, base: str, known: Sequence[str]) -> Callable[..., Guide]:
+    if base not in known:
+        raise ConfigurationError(f"model.guide_base={base}: --guide {guide} stands on one of {', '.join(known)}")
+    return GUIDES[base]
+
+
+def _pen(dims: Dims, hidden: Sequence[int], components: int = 20) -> Emission:
+    return Emission(dims, hidden, partial(PenStroke, components=components))
+
+
+#: Parts by name. A prior, guide or emission is built from ``(dims, hidden widths)`` and what else it takes
+#: (:mod:`~pyro_vrnn.model.arguments`), a recurrence from ``(dims, layers=)``.
 PRIORS: dict[str, Callable[..., Any]] = {
     "standard": StandardPrior,
     "conditional": ConditionalPrior,
     "transition": TransitionPrior,
+    "mixture": MixturePrior,
 }
 GUIDES: dict[str, Callable[..., Any]] = {
     "filtering": FilteringGuide,
     "independent": IndependentGuide,
     "smoothing": SmoothingGuide,
+    "residual": _residual,
+    "flow": _flow,
 }
 EMISSIONS: dict[str, Callable[..., Any]] = {
     "gaussian": Emission,
-    "gmm": partial(Emission, head=partial(GaussianMixture, components=20)),
+    "gmm": gmm,
+    "laplace": partial(Emission, head=Laplace),
+    "student-t": partial(Emission, head=StudentT),
+    "bernoulli": discrete.bernoulli,
+    "dmol": discrete.dmol,
     "pen-gauss": partial(Emission, head=partial(PenStroke, components=1)),
-    "pen": partial(Emission, head=partial(PenStroke, components=20)),
+    "pen": _pen,
 }
 #: What stands for the variants' emissions where data are strokes of a pen.
 PEN: dict[str, str] = {"gaussian": "pen-gauss", "gmm": "pen"}
@@ -46,13 +77,25 @@ RECURRENCES: dict[str, Callable[..., Any]] = {"lstm": LSTM, "gru": GRU, "linear"
 
 @dataclass(frozen=True)
 class Variant:
-    """A row of the table: the parts that make one model of the literature."""
+    """A row of the table: the parts that make one model of the literature.
+
+    Attributes:
+        prior: None without latents.
+        guide: None without latents.
+        emission: By name, like the others.
+        h_reads_z: Whether the recurrence reads z.
+        summary: A line for people.
+        auxiliary: Weight of Z-forcing's cost in training; 0 for none.
+        arguments: What a part takes beside its widths, by kind and name.
+    """
 
     prior: str | None
     guide: str | None
     emission: str
     h_reads_z: bool
     summary: str
+    auxiliary: float = 0.0
+    arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 VARIANTS: dict[str, Variant] = {
@@ -64,6 +107,7 @@ VARIANTS: dict[str, Variant] = {
     "vrnn-gmm": Variant("conditional", "filtering", "gmm", True, "VRNN-GMM (Chung et al. 2015)"),
     "storn": Variant("standard", "independent", "gaussian", True, "STORN (Bayer & Osendorfer 2014), read as a VRNN-I"),
     "srnn": Variant("transition", "smoothing", "gaussian", False, "SRNN (Fraccaro et al. 2016)"),
+    "zforcing": Variant("conditional", "smoothing", "gaussian", True, "Z-forcing (Goyal et al. 2017)", auxiliary=0.005),
 }
 ALIASES = {"vrnn-i-gauss": "vrnn-i", "vrnn": "vrnn-gauss"}
 
@@ -82,6 +126,13 @@ class ModelOptions(BaseModel):
     guide: str | None = Field(None, description="guide, instead of the variant's")
     emission: str | None = Field(None, description="emission, instead of the variant's")
     recurrence: str = Field("lstm", description="recurrence")
+    guide_base: str | None = Field(None, description="what the guides residual and flow stand on; None: filtering")
+    guide_steps: int | None = Field(None, gt=0, le=16, description="steps of the guide flow; None: 2")
+    prior_components: int | None = Field(None, gt=0, description="components of the prior mixture; None: 5")
+    emission_components: int | None = Field(None, gt=0, description="components of gmm (None: 20) and dmol (None: 10)")
+    auxiliary: float | None = Field(
+        None, ge=0, description="weight of Z-forcing's cost in training, which is then no bound; None: the variant's"
+    )
     h: int | None = Field(None, gt=0, description="units of the recurrence")
     layers: int | None = Field(None, gt=0, description="layers of the recurrence")
     z: int | None = Field(None, gt=0, description="latent values in a step")
@@ -113,39 +164,16 @@ def row(options: ModelOptions) -> Variant:
             raise ConfigurationError(
                 f"--{kind} {chosen}: {name} has no latents; choose a variant that has, e.g. vrnn-gauss"
             )
-    return Variant(
-        options.prior or variant.prior,
-        options.guide or variant.guide,
-        options.emission or variant.emission,
-        variant.h_reads_z,
-        variant.summary,
+    variant = replace(
+        variant,
+        prior=options.prior or variant.prior,
+        guide=options.guide or variant.guide,
+        emission=options.emission or variant.emission,
+        auxiliary=variant.auxiliary if options.auxiliary is None else options.auxiliary,
     )
-
-
-def suited(options: ModelOptions, kind: str) -> ModelOptions:
-    """The same for data of this kind: on strokes of a pen a variant's emission is the pen's that stands for it.
-
-    Args:
-        options: The options.
-        kind: ``audio``, ``pen`` or ``arrays``.
-
-    Raises:
-        ConfigurationError: If an emission was given that is not for such data, or a name is unknown.
-    """
-    emission = row(options).emission
-    if kind == "pen" and options.emission is None and emission in PEN:
-        return options.model_copy(update={"emission": PEN[emission]})
-    if kind == "pen" and emission in PEN:
-        raise ConfigurationError(
-            f"--emission {emission}: a density of continuous values, and a pen is up or down; leave it out, or choose"
-            f" {PEN[emission]}"
-        )
-    if kind != "pen" and emission in PEN.values():
-        raise ConfigurationError(
-            f"--emission {emission}: for strokes of a pen (dx, dy, pen), and the data are {kind}; leave it out, or"
-            f" choose one of {', '.join(PEN)}"
-        )
-    return options
+    tables = {"prior": PRIORS, "guide": GUIDES, "emission": EMISSIONS}
+    chosen = {kind: table.get(getattr(variant, kind)) for kind, table in tables.items()}
+    return replace(variant, arguments=arguments_of(options, variant, chosen))
 
 
 def resolve(options: ModelOptions, x: int) -> Sizes:
@@ -161,7 +189,8 @@ def resolve(options: ModelOptions, x: int) -> Sizes:
         widths=preset.columns["rnn-gauss"],
     )
     mixture, gaussian = ("pen", "pen-gauss") if variant.emission in PEN.values() else ("gmm", "gaussian")
-    column = ("rnn-" if variant.prior is None else "vrnn-") + ("gmm" if variant.emission == mixture else "gauss")
+    wide_output = variant.emission in (mixture, "dmol")
+    column = ("rnn-" if variant.prior is None else "vrnn-") + ("gmm" if wide_output else "gauss")
     known = preset.columns.get(column)
     if options.widths == "matched" or known is None:
         gauss = preset.columns["rnn-gauss"]
@@ -176,13 +205,30 @@ def resolve(options: ModelOptions, x: int) -> Sizes:
     return Sizes(base.h, base.layers, base.z, base.depth, widths)
 
 
-def build(options: ModelOptions, x: int) -> VRNN:
+def build(options: ModelOptions, x: int, data: Mapping[str, Any] | None = None) -> VRNN:
     """The model that options describe for frames of ``x`` values, started from torch's global random state.
 
+    Args:
+        options: The options.
+        x: Values in a frame.
+        data: What the corpus says of itself (:meth:`pyro_vrnn.data.Corpus.describe`); emissions of integers read it.
+
     Raises:
-        ConfigurationError: If a name is unknown or the combination has no meaning.
+        ConfigurationError: If a name is unknown or the combination has no meaning, or has none for these data.
     """
-    return compose(row(options), options.recurrence, resolve(options, x), x)
+    variant, size = row(options), resolve(options, x)
+    if variant.emission in ("bernoulli", "dmol"):
+        emission = {**variant.arguments["emission"], "grid": discrete.grid_of(variant.emission, data)}
+        variant = replace(variant, arguments={**variant.arguments, "emission": emission})
+    net = compose(variant, options.recurrence, size, x)
+    if variant.auxiliary:
+        if net.guide is None or not net.guide.foresees:
+            raise ConfigurationError(
+                f"model.auxiliary: guide {variant.guide} keeps no backward state for z to predict; use guide smoothing,"
+                " or pass --set model.auxiliary=0"
+            )
+        net.auxiliary = Auxiliary(net.dims, [size.widths.guide] * size.depth, net.guide.foresees, variant.auxiliary)
+    return net
 
 
 def compose(variant: Variant, recurrence: str, size: Sizes, x: int) -> VRNN:
@@ -204,13 +250,16 @@ def compose(variant: Variant, recurrence: str, size: Sizes, x: int) -> VRNN:
     def hidden(width: int) -> list[int]:
         return [width] * size.depth
 
+    def given(kind: str) -> Mapping[str, Any]:
+        return variant.arguments.get(kind, {})
+
     return VRNN(
         dims,
         phi_x=MLP((x,), hidden(widths.phi_x)),
         phi_z=MLP((dims.z,), hidden(widths.phi_z)) if latent else None,
-        prior=PRIORS[variant.prior](dims, hidden(widths.prior)) if variant.prior else None,
-        guide=GUIDES[variant.guide](dims, hidden(widths.guide)) if variant.guide else None,
-        emission=EMISSIONS[variant.emission](dims, hidden(widths.emission)),
+        prior=PRIORS[variant.prior](dims, hidden(widths.prior), **given("prior")) if variant.prior else None,
+        guide=GUIDES[variant.guide](dims, hidden(widths.guide), **given("guide")) if variant.guide else None,
+        emission=EMISSIONS[variant.emission](dims, hidden(widths.emission), **given("emission")),
         recurrence=RECURRENCES[recurrence](dims, layers=size.layers),
     )
 
@@ -233,5 +282,4 @@ __all__ = [
     "ModelOptions",
     "Variant",
     "build",
-    "suited",
 ]

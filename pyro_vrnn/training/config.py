@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pyro_vrnn.data.options import LINEAR_GAUSSIAN, DataOptions
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.model import sizes
-from pyro_vrnn.model.variants import ModelOptions, resolve, row, suited
+from pyro_vrnn.model.arguments import forget
+from pyro_vrnn.model.suiting import suited
+from pyro_vrnn.model.variants import ModelOptions, resolve, row
 
 
 class TrainingOptions(BaseModel):
@@ -107,7 +109,9 @@ class Config(BaseModel):
         variant, size = row(model), resolve(model, x)
         widths = {f"{name}_width": width or None for name, width in vars(size.widths).items()}
         parts = {"prior": variant.prior, "guide": variant.guide, "emission": variant.emission}
-        wanted = {"h": size.h, "layers": size.layers, "z": size.z, "depth": size.depth, **widths, **parts}
+        taken = {f"{kind}_{name}": value for kind, own in variant.arguments.items() for name, value in own.items()}
+        numbers = {"h": size.h, "layers": size.layers, "z": size.z, "depth": size.depth, "auxiliary": variant.auxiliary}
+        wanted = {**numbers, **widths, **parts, **taken}
         given = self.training.model_dump(exclude_none=True)
         carry = 1 if self.training.objective == "fivo" else CARRIES.get(self.model.preset, 1)
         defaults = {"particles": PARTICLES[self.training.objective], "carry": carry}
@@ -183,6 +187,7 @@ def read(
     # A stored number of particles is that of the stored objective: another has its own.
     objective = tree.get("training", {}).get("objective")
     particles = tree.get("training", {}).pop("particles", None)
+    forget(tree.get("model", {}), (given or {}).get("model", {}))
     for room, options in (given or {}).items():
         tree.setdefault(room, {}).update(options)
     for setting in settings:

@@ -4,50 +4,22 @@ import math
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference.results import Kind
 from pyro_vrnn.inference.smc import smc
 from pyro_vrnn.model import markov, sequence
 from pyro_vrnn.model.network import VRNN
-from pyro_vrnn.model.rollout import Rollout
 from pyro_vrnn.model.segments import follow, infer
 from pyro_vrnn.model.state import Past
 from pyro_vrnn.training.bounds import MeanField, Sampled
 from pyro_vrnn.training.config import PARTICLES, TrainingOptions
+from pyro_vrnn.training.contract import Objective
+from pyro_vrnn.training.weighted import Weighted
 from pyro_vrnn.training.world import World
 
 PROGRAMS = {"sequence": sequence, "markov": markov}
-
-
-class Objective(nn.Module):
-    """Contract of an objective: the loss of a batch, in nats, summed over its valid frames.
-
-    An ordinary module: its parameters are the network's, and a torch optimiser trains it.
-
-    Attributes:
-        kind: What the value that is maximised says of log p(x).
-        particles: Draws a sequence; 1 unless the bound has more.
-        parts: Detached sums of the last batch, in nats, by name: ``bound`` (what it says of log p(x)), where they are
-            known ``reconstruction`` (log p(x | z)) and ``kl``, and ``objective`` where it is no bound.
-        after: Where the last batch was given a past: what its next segments go on from, of one draw a sequence.
-    """
-
-    kind = Kind.BOUND
-    particles = 1
-    parts: dict[str, Tensor]
-    after: Past | None = None
-
-    def forward(self, x: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
-        """The loss of frames ``(B, T, X)``, of which ``mask`` ``(B, T)`` says which count.
-
-        Segments of longer sequences go on from a past with batch ``(B,)``, through which no gradient goes.
-        """
-        raise NotImplementedError
-
-    def at(self, step: int) -> None:
-        """Told the number of optimiser steps that are done, before each."""
 
 
 class Elbo(Objective):
@@ -148,67 +120,13 @@ class Fivo(_OfParticles):
         return -bound
 
 
-class Weighted(Objective):
-    r"""A bound whose divergence is weighted or floored: an objective, never a likelihood.
-
-    .. math::
-        \sum_t \log p(x_t \mid z_{\le t}, x_{<t}) - \beta \sum_j n \max(\lambda, \overline{\mathrm{KL}}_j)
-
-    with beta rising from 0 to 1 (annealing), free bits lambda (Kingma et al. 2016, App. C.8), and the mean over the n
-    valid frames of the batch, over all ranks, of latent dimension j's divergence. Padding never enters the mean.
+def check_objective(options: TrainingOptions, *, latents: bool, auxiliary: float | None = None) -> None:
+    """Sees that the options name an objective for a model with latents, or without.
 
     Args:
-        net: A model with latents.
-        annealing: Optimiser steps until beta is 1.
-        free_bits: lambda, in nats a latent dimension and frame; 0 leaves the divergence as it is.
-        world: Whose ranks share a batch.
-    """
-
-    kind = Kind.OBJECTIVE
-
-    def __init__(self, net: VRNN, annealing: int = 0, free_bits: float = 0.0, world: World | None = None) -> None:
-        super().__init__()
-        self.net, self.annealing, self.free_bits = net, annealing, free_bits
-        self.world = World() if world is None else world
-        self.beta = 1.0
-
-    def at(self, step: int) -> None:
-        """Sets beta."""
-        self.beta = min(1.0, step / self.annealing) if self.annealing else 1.0
-
-    def forward(self, x: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
-        """The negative objective."""
-        z, rollout = infer(self.net, x, mask, x.shape[:1], by_dimension=self.free_bits > 0, past=past)
-        self.after = None if past is None else rollout.left
-        reconstruction = rollout.log_emission.sum()
-        kl = rollout.kl_or_sampled(z).sum() if self.free_bits == 0 else self._floored(rollout, mask)
-        objective = reconstruction - self.beta * kl
-        true = kl.detach() if self.free_bits == 0 else rollout.kl.detach().sum()
-        bound = reconstruction.detach() - true
-        self.parts = {
-            "objective": objective.detach(),
-            "bound": bound,
-            "reconstruction": reconstruction.detach(),
-            "kl": true,
-        }
-        return -objective
-
-    def _floored(self, rollout: Rollout, mask: Tensor) -> Tensor:
-        try:
-            by_dimension = rollout.kl_of_dimensions
-        except NotImplementedError as error:
-            raise ConfigurationError(
-                f"training.free_bits: {error} is not known; use a guide and a prior that are diagonal Gaussians"
-            ) from None
-        own = by_dimension.sum((0, 1))
-        # Whether a dimension lies above the floor is decided by the whole batch; each rank then adds its part of it.
-        frames, *whole = self.world.sum(torch.cat([mask.sum().to(own).unsqueeze(0), own]))
-        floor = self.free_bits * frames
-        return torch.where(torch.stack(whole) >= floor, own, floor / self.world.size).sum()
-
-
-def check_objective(options: TrainingOptions, *, latents: bool) -> None:
-    """Sees that the options name an objective for a model with latents, or without.
+        options: The options.
+        latents: Whether the model has any.
+        auxiliary: Weight of Z-forcing's cost.
 
     Raises:
         ConfigurationError: If a combination has no meaning.
@@ -220,7 +138,7 @@ def check_objective(options: TrainingOptions, *, latents: bool) -> None:
         raise ConfigurationError(
             f"--carry {options.carry}: not with --objective fivo, whose filter begins with each segment; pass --carry 1"
         )
-    weighted = options.kl_annealing or options.free_bits
+    weighted = options.kl_annealing or options.free_bits or auxiliary
     if options.objective == "elbo" and not weighted:
         if options.particles is not None and options.particles > 1:
             raise ConfigurationError(
@@ -228,13 +146,15 @@ def check_objective(options: TrainingOptions, *, latents: bool) -> None:
                 f" the scores after training --set evaluation.particles={options.particles}"
             )
         return
-    what = f"--objective {options.objective}" if options.objective != "elbo" else "training.kl_annealing or free_bits"
+    cost = "Z-forcing's cost (model.auxiliary)" if auxiliary else "training.kl_annealing or free_bits"
+    what = f"--objective {options.objective}" if options.objective != "elbo" else cost
     if not latents:
         raise ConfigurationError(f"{what}: the model has no latents; its likelihood is exact, use --objective elbo")
     if options.program == "markov" or options.elbo == "trace":
         raise ConfigurationError(f"{what}: not a Pyro ELBO; leave out --program and --elbo")
     if weighted and options.objective != "elbo":
-        raise ConfigurationError(f"{what}: has no divergence to weight; leave out training.kl_annealing and free_bits")
+        rest = "pass --set model.auxiliary=0" if auxiliary else "leave out training.kl_annealing and free_bits"
+        raise ConfigurationError(f"{what}: has no divergence to weight, and no cost beside it; {rest}")
 
 
 def build_objective(net: VRNN, options: TrainingOptions, world: World | None = None) -> Objective:
@@ -248,10 +168,11 @@ def build_objective(net: VRNN, options: TrainingOptions, world: World | None = N
     Raises:
         ConfigurationError: If a combination has no meaning.
     """
-    check_objective(options, latents=net.has_latents)
+    auxiliary = 0.0 if net.auxiliary is None else float(net.auxiliary.weight)  # type: ignore[arg-type]
+    check_objective(options, latents=net.has_latents, auxiliary=auxiliary)
     net.checkpoint_every = options.checkpoint_every
     if options.objective == "elbo":
-        if options.kl_annealing or options.free_bits:
+        if options.kl_annealing or options.free_bits or auxiliary:
             return Weighted(net, options.kl_annealing, options.free_bits, world)
         return Elbo(net, options.program, options.elbo)
     return {"iwae": Iwae, "fivo": Fivo}[options.objective](net, options.particles or PARTICLES[options.objective])

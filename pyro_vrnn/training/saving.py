@@ -76,7 +76,7 @@ def load_model(folder: Path) -> TrainedModel:
     try:
         data = json.loads((folder / DATA).read_bytes())
         with own_noise(torch.device("cpu")):
-            net = build(config.model, int(data["frame"]))
+            net = build(config.model, int(data["frame"]), data)
         net.load_state_dict(load_file(folder / WEIGHTS))
     except (SafetensorError, ValueError, KeyError, RuntimeError, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -15,7 +15,8 @@ from pyro_vrnn.model.draws import generate, infer
 from pyro_vrnn.model.rollout import follow
 from pyro_vrnn.model.sizes import PRESETS, Widths, dnn_parameters
 from pyro_vrnn.model.strokes import PenStroke
-from pyro_vrnn.model.variants import EMISSIONS, VARIANTS, ModelOptions, build, resolve, row, suited
+from pyro_vrnn.model.suiting import suited
+from pyro_vrnn.model.variants import EMISSIONS, VARIANTS, ModelOptions, build, resolve, row
 from pyro_vrnn.training.config import read
 from pyro_vrnn.training.objective import Elbo, Fivo, Iwae, Weighted
 from tests.model.pen import ragged_points, small_pen
@@ -132,8 +133,9 @@ def test_the_stored_configuration_names_the_emission():
 @pytest.mark.parametrize(
     ("kind", "emission", "said"),
     [
-        ("pen", "gaussian", "--emission gaussian: a density of continuous values, and a pen is up or down"),
+        ("pen", "gaussian", "--emission gaussian: not for strokes of a pen, .* is up or down; leave it out, or choose pen-gauss"),
         ("pen", "gmm", "choose pen"),
+        ("pen", "laplace", "choose pen"),
         ("audio", "pen", "--emission pen: for strokes of a pen .*, and the data are audio; leave it out"),
         ("arrays", "pen-gauss", "the data are arrays; leave it out, or choose one of gaussian, gmm"),
     ],

@@ -78,7 +78,7 @@ def test_every_preset_builds_every_variant_and_its_parts_sum_up(preset, variant)
     net = model(FRAME[preset], variant=variant, preset=preset)
     counts = parameters_per_part(net)
     assert sum(counts.values()) == sum(p.numel() for p in net.parameters())
-    assert dnn_parameters(net) == sum(counts.values()) - counts["recurrence"]
+    assert dnn_parameters(net) == sum(counts.values()) - counts["recurrence"] - counts.pop("auxiliary", 0)
     parts = {"phi_x", "emission", "recurrence"}
     if net.has_latents:
         parts |= {"phi_z", "guide"} | ({"prior"} if VARIANTS[variant].prior != "standard" else set())
@@ -150,7 +150,7 @@ def test_an_alias_is_its_variant(alias):
         ({"preset": "tiny"}, ["tiny", *PRESETS]),
         ({"prior": "flat"}, ["flat", "standard", "conditional", "transition"]),
         ({"guide": "oracle"}, ["oracle", "filtering", "independent", "smoothing"]),
-        ({"emission": "laplace"}, ["laplace", "gaussian", "gmm"]),
+        ({"emission": "cauchy"}, ["cauchy", "gaussian", "gmm", "laplace", "student-t", "bernoulli", "dmol"]),
         ({"recurrence": "rnn"}, ["recurrence rnn", "lstm", "gru", "linear"]),
         ({"variant": "rnn-gauss", "prior": "standard"}, ["prior standard", "rnn-gauss has no latents", "vrnn-gauss"]),
         ({"variant": "rnn-gmm", "guide": "filtering"}, ["guide filtering", "rnn-gmm has no latents", "vrnn-gauss"]),

@@ -50,7 +50,7 @@ def test_weights_and_biases(variant, recurrence):
             assert parameter.abs().max() > 0.07, name
             assert parameter.std().item() == pytest.approx(0.08 / 3**0.5, rel=0.25), name
     own = {"lstm": 2 * 4, "gru": 2 * 3}[recurrence]
-    assert blocks == own + (4 if variant in ("storn", "srnn") else 0)
+    assert blocks == own + (4 if variant in ("storn", "srnn", "zforcing") else 0)
 
 
 def test_the_bias_of_every_sigma_is_0_6(variant):
