@@ -1,0 +1,8 @@
+"""``compare``."""
+
+import click
+
+
+@click.command("compare")
+def command() -> None:
+    """Runs side by side."""
