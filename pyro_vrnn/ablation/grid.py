@@ -93,7 +93,7 @@ def _places(name: str) -> list[str]:
 
 
 def _place(name: str) -> str:
-    room, dot, rest = name.partition(".")
+    _, dot, rest = name.partition(".")
     found = _places(name) if not dot else [place for place in _places(rest) if place == name]
     if not found:
         raise ConfigurationError(

@@ -14,10 +14,10 @@ from pyro_vrnn.errors import TrackingError
 from pyro_vrnn.tracking.courier import Courier
 from pyro_vrnn.tracking.delivery import DELIVERED, Delivery
 from pyro_vrnn.tracking.destination import DatasetRecord, MlflowRun
+from pyro_vrnn.tracking.families import PARENT, parent_of
 from pyro_vrnn.tracking.journal import Record
 from pyro_vrnn.tracking.names import TAG_LENGTH, Names, cut
 from pyro_vrnn.tracking.outbox import Ending
-from pyro_vrnn.tracking.families import PARENT, parent_of
 from pyro_vrnn.tracking.records import FOLDER, RunRecord, find_run, own, working_folder
 from pyro_vrnn.tracking.signals import Terminated, TerminationRaises
 from pyro_vrnn.tracking.store import Store, explained, reason, shown
