@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Ray:
             time.sleep(seconds)
             return []
         ready, _ = self._ray.wait(list(self._pending), timeout=seconds)
-        return [_ended(self._pending.pop(reference), lambda r=reference: self._ray.get(r)) for reference in ready]
+        return [_ended(self._pending.pop(reference), partial(self._ray.get, reference)) for reference in ready]
 
     def stop(self) -> None:
         """Cancels what runs, and ends a cluster that was started here."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pyro_vrnn.ablation import grid
+from pyro_vrnn.ablation import grid as grids
 from pyro_vrnn.ablation.launching import Launcher, Local, cores, gpus_here
 from pyro_vrnn.ablation.running import Standing
 from pyro_vrnn.ablation.running import run as work_on
@@ -54,7 +54,7 @@ class Asked:
     print_commands: bool
 
     @property
-    def axes(self) -> list[grid.Axis]:
+    def axes(self) -> list[grids.Axis]:
         """What changes from cell to cell, seeds last."""
         if self.variants is None and not self.grid:
             raise ConfigurationError("ablate: nothing to compare; pass --variants A,B or --grid NAME=A,B")
@@ -63,9 +63,9 @@ class Asked:
             name, equals, values = text.partition("=")
             if not equals:
                 raise ConfigurationError(f"--grid {text}: expected NAME=A,B,..., e.g. guide=filtering,smoothing")
-            further.append(grid.axis(name.strip(), values))
-        first = [] if self.variants is None else [grid.axis("variant", self.variants)]
-        return [*first, *further, grid.axis("seed", self.seeds)]
+            further.append(grids.axis(name.strip(), values))
+        first = [] if self.variants is None else [grids.axis("variant", self.variants)]
+        return [*first, *further, grids.axis("seed", self.seeds)]
 
 
 def run(asked: Asked) -> int:
@@ -84,11 +84,11 @@ def run(asked: Asked) -> int:
     def configure(more: Sequence[str]) -> Config:
         return read(asked.config, given, (*settings, *more))
 
-    cells, refused = grid.expand(axes, configure)
+    cells, refused = grids.expand(axes, configure)
     if refused and (not asked.skip_senseless or not cells):
         advice = "" if not cells else "; mend the grid, or pass --skip-senseless to leave such cells out"
         raise ConfigurationError(
-            f"{len(refused)} of {len(refused) + len(cells)} cells make no sense. {grid.label(refused[0].values)}: "
+            f"{len(refused)} of {len(refused) + len(cells)} cells make no sense. {grids.label(refused[0].values)}: "
             f"{refused[0].reason}{advice}"
         )
     commands = [_fit_words(axes, cell, given, asked.config, settings) for cell in cells]
@@ -100,12 +100,12 @@ def run(asked: Asked) -> int:
 
     out = display.console()
     for combination in refused:
-        out.print(f"left out: {grid.label(combination.values)}: {combination.reason}")
+        out.print(f"left out: {grids.label(combination.values)}: {combination.reason}")
     base = configure(())
     checksums = _checksums([cell.config for cell in cells], out)
     uri = Store.at(tracking_uri(base.tracking.uri)).uri
     fixed = [] if any(place.startswith("data.") for place in places) else list(checksums.values())
-    name = grid.name_of_grid(axes, base, fixed)
+    name = grids.name_of_grid(axes, base, fixed)
     launcher = _launcher(asked, base, uri, len(cells))  # what it refuses, it refuses before a run is begun
     with _parent(name, axes, base, uri, asked.name) as parent:
         own = base.tracking.tags or {}
@@ -127,8 +127,9 @@ def run(asked: Asked) -> int:
             )
             for cell, words in zip(cells, commands, strict=True)
         ]
+        extent = ", ".join(f"{each.name} {len(each.values)}" for each in axes)
         out.print(
-            f"grid {parent.name}: {len(tasks)} cells ({', '.join(f'{each.name} {len(each.values)}' for each in axes)}), "
+            f"grid {parent.name}: {len(tasks)} cells ({extent}), "
             f"{min(launcher.slots, len(tasks))} at a time, files in {parent.folder}"
         )
         with GridDisplay(out, launcher.slots) as shown:
@@ -160,7 +161,7 @@ def _launcher(asked: Asked, base: Config, uri: str, cells: int) -> Launcher:
     return remote.Slurm(jobs, Store.at(uri).home / "slurm", parameters, cluster)
 
 
-def _parent(name: str, axes: Sequence[grid.Axis], base: Config, uri: str, called: str | None) -> TrackedRun:
+def _parent(name: str, axes: Sequence[grids.Axis], base: Config, uri: str, called: str | None) -> TrackedRun:
     """The grid's own run: the one that an earlier call has begun, or a new one."""
     Store.at(uri).open(create=True)
     experiment = base.tracking.experiment
@@ -240,8 +241,8 @@ def _threads(asked: Asked) -> str:
 
 
 def _fit_words(
-    axes: Sequence[grid.Axis],
-    cell: grid.Cell,
+    axes: Sequence[grids.Axis],
+    cell: grids.Cell,
     given: Mapping[str, Mapping[str, Any]],
     config: Path | None,
     settings: Sequence[str],
@@ -249,7 +250,7 @@ def _fit_words(
     """Arguments of ``fit`` for a cell."""
     chosen: dict[str, dict[str, Any]] = {room: dict(options) for room, options in given.items()}
     flags, further = _flags(), list(settings)
-    for each, setting in zip(axes, grid.settings(axes, cell.values), strict=True):
+    for each, setting in zip(axes, grids.settings(axes, cell.values), strict=True):
         room, _, name = each.place.partition(".")
         option = flags.get(each.place)
         chosen.get(room, {}).pop(name, None)
