@@ -14,7 +14,7 @@ from pyro_vrnn.training.config import Config
 WHERE = {"device", "devices", "nodes", "checkpoint_every"}
 
 
-def identity(config: Config, checksum: str, *, seed: bool = True) -> str:
+def identity(config: Config, checksum: str) -> str:
     """A name for what a run computes: equal for equal explicit configurations on equal data.
 
     Not part of it are the store, the run's name and tags, the devices, and the path of a folder of data, for which its
@@ -24,7 +24,6 @@ def identity(config: Config, checksum: str, *, seed: bool = True) -> str:
     Args:
         config: An explicit configuration.
         checksum: Of the data.
-        seed: Whether the seed is part of it; without, it names a row of a table whose runs differ in their seed alone.
 
     Returns:
         32 hexadecimal digits.
@@ -34,7 +33,7 @@ def identity(config: Config, checksum: str, *, seed: bool = True) -> str:
     """
     rooms: dict[str, dict[str, Any]] = config.model_dump(mode="json", exclude={"tracking"}, exclude_none=True)
     rooms["model"]["variant"] = ALIASES.get(config.model.variant, config.model.variant)
-    for name in WHERE | (set() if seed else {"seed"}):
+    for name in WHERE:
         rooms["training"].pop(name, None)
     if config.data.source not in EMBEDDED:
         rooms["data"].pop("source")

@@ -1,0 +1,87 @@
+"""What ``compare`` does: collect runs, make a table of them, print or write it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pyro_vrnn.commands import display
+from pyro_vrnn.comparison.formats import Sheet, comma_separated, latex, markdown, sheets, text
+from pyro_vrnn.comparison.runs import collect
+from pyro_vrnn.comparison.table import blocks
+from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.tracking import tracking_uri
+from pyro_vrnn.training.files import write_whole
+
+#: What a file's ending says of its form.
+ENDINGS = {".md": "markdown", ".tex": "latex", ".csv": "csv"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed."""
+
+    runs: tuple[str, ...]
+    parent: str | None
+    experiment: str | None
+    form: str | None
+    layout: str
+    units: str
+    out: Path | None
+    uri: str | None
+
+
+def run(asked: Asked) -> None:
+    """Prints or writes the table.
+
+    Raises:
+        UserError: If there is nothing to compare, or a store or file that cannot be used.
+    """
+    chosen = {"RUN": asked.runs, "--parent": asked.parent, "--experiment": asked.experiment}
+    named = [name for name, value in chosen.items() if value]
+    if len(named) > 1:
+        raise ConfigurationError(f"compare: {' and '.join(named)} both say which runs; pass one of them")
+    form = asked.form or ("rich" if asked.out is None else ENDINGS.get(asked.out.suffix.lower(), "rich"))
+    runs, remarks = collect(asked.runs, asked.parent, asked.experiment, uri=tracking_uri(asked.uri))
+    found = blocks(runs, asked.units, layout=asked.layout)
+    if not any(cell for block in found for row in block.rows for cell in row.cells):
+        raise ConfigurationError("--units bits: the data have no integer grid; compare in nats")
+    pages = sheets(found, asked.units, asked.layout, display.words, remarks)
+    if form == "rich" and asked.out is None:
+        _draw(pages, display.console())
+        return
+    if form == "rich":
+        wide = Console(width=200, highlight=False, markup=False, soft_wrap=True, record=True, quiet=True)
+        with wide.capture() as captured:
+            _draw(pages, wide)
+        words = captured.get()
+    else:
+        words = (
+            comma_separated(found, asked.units)
+            if form == "csv"
+            else {"markdown": markdown, "latex": latex}[form](pages)
+        )
+    if asked.out is None:
+        click.echo(words, nl=False)
+    else:
+        write_whole(asked.out, words.encode())
+
+
+def _draw(pages: list[Sheet], out: Console) -> None:
+    for sheet in pages:
+        table = Table(title=sheet.title, box=box.SIMPLE_HEAD, title_justify="left")
+        for at, heading in enumerate(sheet.header):
+            table.add_column(heading, justify="right" if at else "left", no_wrap=at > 0 and len(sheet.header) > 3)
+        for row in sheet.rows:
+            table.add_row(*(entry if isinstance(entry, str) else _numbers(entry) for entry in row))
+        out.print(table)
+        for line in sheet.remarks:
+            out.print(line)
+
+
+def _numbers(entry: tuple) -> Text:
+    return Text(text([piece._replace(number=piece.number + "*" * piece.best) for piece in entry]))
