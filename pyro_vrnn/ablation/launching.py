@@ -42,8 +42,8 @@ class Launcher(Protocol):
 
     slots: int
 
-    def submit(self, task: Task) -> None:
-        """Begins a cell, or has it begun elsewhere; see :func:`~pyro_vrnn.ablation.work.begin` for what that means."""
+    def submit(self, task: Task) -> Finding | None:
+        """Begins a cell (:func:`~pyro_vrnn.ablation.work.begin`), or has it begun elsewhere; what there was if known."""
 
     def wait(self, seconds: float) -> list[Ended]:
         """The cells that have ended since the last call; returns with the first, or after so many seconds."""
@@ -77,7 +77,7 @@ class Local:
         self._running: dict[int, _Running] = {}
         self._ended: list[Ended] = []
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Task) -> Finding:
         """Starts the cell in the first slot that is free."""
         slot = next(slot for slot in range(self.slots) if slot not in self._running)
         work = begin(task, self._environments[slot])
@@ -85,6 +85,7 @@ class Local:
             self._ended.append(Ended(task, work.finding, 0))
         else:
             self._running[slot] = _Running(task, work.finding, work.process)
+        return work.finding
 
     def wait(self, seconds: float) -> list[Ended]:
         """Looks at the processes until one has ended."""

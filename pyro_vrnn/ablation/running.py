@@ -49,8 +49,8 @@ class Standing:
 class Watcher(Protocol):
     """Who is told how the grid goes."""
 
-    def begun(self, standing: Standing, task: Task) -> None:
-        """A cell was handed to the launcher."""
+    def begun(self, standing: Standing, task: Task, *, resumed: bool) -> None:
+        """A cell was begun or gone on with, or handed to somebody who will see which."""
 
     def ended(self, standing: Standing, task: Task, seconds: float) -> None:
         """A cell is in one of the last three of :class:`Standing`, or waits for a process elsewhere."""
@@ -83,8 +83,9 @@ def run(cells: Sequence[Task], launcher: Launcher, watcher: Watcher, again: floa
             while standing.waiting and len(standing.running) < launcher.slots:
                 task = standing.waiting.popleft()
                 standing.running[task.identity] = time.monotonic()
-                launcher.submit(task)
-                watcher.begun(standing, task)
+                found = launcher.submit(task)
+                if found in (None, Finding.BEGUN, Finding.RESUMED):
+                    watcher.begun(standing, task, resumed=found is Finding.RESUMED)
             for ended in launcher.wait(TICK):
                 seconds = time.monotonic() - standing.running.pop(ended.task.identity)
                 if ended.finding is Finding.BUSY:

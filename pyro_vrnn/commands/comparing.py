@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 import click
 from rich import box
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pyro_vrnn.commands import display
-from pyro_vrnn.comparison.formats import Sheet, comma_separated, latex, markdown, sheets, text
+from pyro_vrnn.comparison.formats import Piece, Sheet, comma_separated, latex, markdown, sheets, text
 from pyro_vrnn.comparison.runs import collect
 from pyro_vrnn.comparison.table import blocks
 from pyro_vrnn.errors import ConfigurationError
@@ -19,6 +20,9 @@ from pyro_vrnn.training.files import write_whole
 
 #: What a file's ending says of its form.
 ENDINGS = {".md": "markdown", ".tex": "latex", ".csv": "csv"}
+
+#: Letters in a line of a column's heading.
+HEADING = 16
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,10 @@ def run(asked: Asked) -> None:
         with wide.capture() as captured:
             _draw(pages, wide)
         words = captured.get()
+    elif form == "csv":
+        words = comma_separated(found, asked.units)
     else:
-        words = (
-            comma_separated(found, asked.units)
-            if form == "csv"
-            else {"markdown": markdown, "latex": latex}[form](pages)
-        )
+        words = {"markdown": markdown, "latex": latex}[form](pages)
     if asked.out is None:
         click.echo(words, nl=False)
     else:
@@ -73,15 +75,35 @@ def run(asked: Asked) -> None:
 
 def _draw(pages: list[Sheet], out: Console) -> None:
     for sheet in pages:
-        table = Table(title=sheet.title, box=box.SIMPLE_HEAD, title_justify="left")
-        for at, heading in enumerate(sheet.header):
-            table.add_column(heading, justify="right" if at else "left", no_wrap=at > 0 and len(sheet.header) > 3)
-        for row in sheet.rows:
-            table.add_row(*(entry if isinstance(entry, str) else _numbers(entry) for entry in row))
-        out.print(table)
+        for at, columns in enumerate(_that_fit(sheet, out)):
+            table = _table(sheet, columns)
+            table.title = sheet.title if at == 0 else None
+            out.print(table)
         for line in sheet.remarks:
             out.print(line)
 
 
-def _numbers(entry: tuple) -> Text:
+def _that_fit(sheet: Sheet, out: Console) -> list[list[int]]:
+    """Columns of the tables that a sheet is cut into where it is too wide; each begins with the rows' names."""
+    parts: list[list[int]] = [[0]]
+    for column in range(1, len(sheet.header)):
+        wider = out.measure(_table(sheet, [*parts[-1], column]), options=out.options.update(width=10_000)).maximum
+        if wider > out.width and len(parts[-1]) > 1:
+            parts.append([0])
+        parts[-1].append(column)
+    return parts
+
+
+def _table(sheet: Sheet, columns: list[int]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left")
+    for column in columns:
+        heading = "\n".join(wrap(sheet.header[column], HEADING)) if column else sheet.header[column]
+        table.add_column(heading, justify="right" if column else "left", no_wrap=True)
+    for row in sheet.rows:
+        entries = [row[column] for column in columns]
+        table.add_row(*(entry if isinstance(entry, str) else _numbers(entry) for entry in entries))
+    return table
+
+
+def _numbers(entry: tuple[Piece, ...]) -> Text:
     return Text(text([piece._replace(number=piece.number + "*" * piece.best) for piece in entry]))

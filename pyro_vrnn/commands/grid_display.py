@@ -39,10 +39,10 @@ class GridDisplay:
         if self.live is not None:
             self.live.stop()
 
-    def begun(self, standing: Standing, task: Task) -> None:
-        """A line where there is no table; a cell that was there will say so at once."""
-        if self.live is None and task.identity not in standing.elsewhere:
-            self._say(standing, "begun", task, "")
+    def begun(self, standing: Standing, task: Task, *, resumed: bool) -> None:
+        """A line where there is no table."""
+        if self.live is None or resumed:
+            self._say(standing, "resumed" if resumed else "begun", task, "")
 
     def ended(self, standing: Standing, task: Task, seconds: float) -> None:
         """A line: what came of it."""

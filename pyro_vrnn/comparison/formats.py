@@ -228,7 +228,7 @@ def _legend(blocks: Sequence[Block], units: str) -> list[str]:
         lines.append(
             "best (bold, *): ahead of every other row of its column for every common seed, and significantly so: paired"
             f" bootstrap-t over test sequences, two-sided level {LEVEL:.0%} each; all must hold, so that their number"
-            " needs no correction"
+            " needs no correction. Of bounds that is the best bound, and an exact number is not called better than a bound"
         )
     return lines
 
@@ -247,7 +247,7 @@ def _mark(cell: Cell, units: str) -> str:
 
 def _piece(cell: Cell, units: str) -> Piece:
     digits = UNITS[units][2]
-    error = "" if cell.mean.error is None else f"{cell.mean.error:.{digits}f}"
+    error = "" if not cell.mean.error else f"{cell.mean.error:.{digits}f}"
     return Piece(_mark(cell, units), cell.particles, f"{cell.mean.value:.{digits}f}", error, cell.best)
 
 

@@ -89,7 +89,8 @@ def compare(
     C = int(which.max()) + 1 if len(which) else 0
     if C < 2 or not np.isfinite(d).all():
         return None
-    sums, counts = np.bincount(which, d), np.bincount(which).astype(np.float64)
+    sums: NDArray[np.float64] = np.asarray(np.bincount(which, d), dtype=np.float64)
+    counts: NDArray[np.float64] = np.asarray(np.bincount(which), dtype=np.float64)
     mean, error = _ratio(sums, counts)
     if error <= 1e-12 * abs(mean) or error == 0:  # the same difference everywhere
         return Paired(float(mean), float(mean), float(mean), 1.0 if mean == 0 else 1 / (resamples + 1), C)

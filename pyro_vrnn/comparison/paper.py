@@ -2,7 +2,7 @@
 
 from pyro_vrnn.model.variants import ALIASES, VARIANTS, ModelOptions, row
 
-#: By preset, then by variant: the exact likelihood, or the bound and what its text calls an importance sampling estimate.
+#: By preset, then by variant: the exact likelihood, or the bound and what its text calls importance sampling.
 TABLE: dict[str, dict[str, tuple[int, ...]]] = {
     "blizzard": {
         "rnn-gauss": (3539,),
@@ -43,8 +43,8 @@ TABLE: dict[str, dict[str, tuple[int, ...]]] = {
 
 #: To be said beside them.
 REMARK = (
-    "Chung et al. 2015: Table 1 as printed; its ≈ is the released code's sum of per-step averages (~ here), and all of it"
-    " is comparable only on the same corpus, split and standardisation"
+    "Chung et al. 2015: Table 1 as printed; its ≈ is the released code's sum of per-step averages (~ here), and all of"
+    " it is comparable only on the same corpus, split and standardisation"
 )
 REMARKS = {
     "iam-ondb": (

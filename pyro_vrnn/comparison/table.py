@@ -224,9 +224,12 @@ def _ranked(
         tested = compare(differences, sequences) if len(differences) else None
         if not len(differences):
             remark = "rows without a common seed and test sequence are not compared"
-        ahead &= tested is not None and tested.significant and min(seeds, default=-1) > 0
-        cell = cells[at]
+        cell, top = cells[at], cells[first]
         assert cell is not None
+        assert top is not None
+        # What lies below is a bound, and may be a bound on more than the exact number above.
+        open_ = top.kind is Kind.EXACT and cell.kind is Kind.BOUND
+        ahead &= tested is not None and tested.significant and min(seeds, default=-1) > 0 and not open_
         found[at] = Cell(cell.estimate, cell.kind, cell.mean, behind=tested)
     best = found[first]
     assert best is not None
