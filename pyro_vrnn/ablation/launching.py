@@ -43,7 +43,7 @@ class Launcher(Protocol):
     slots: int
 
     def submit(self, task: Task) -> Finding | None:
-        """Begins a cell (:func:`~pyro_vrnn.ablation.work.begin`), or has it begun elsewhere; what there was if known."""
+        """Begins a cell, or has it begun elsewhere; what there was (:class:`Finding`) if that is known at once."""
 
     def wait(self, seconds: float) -> list[Ended]:
         """The cells that have ended since the last call; returns with the first, or after so many seconds."""

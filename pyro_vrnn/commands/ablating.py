@@ -3,7 +3,7 @@
 import json
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from pyro_vrnn.ablation.launching import Launcher, Local, cores, gpus_here
 from pyro_vrnn.ablation.running import Standing
 from pyro_vrnn.ablation.running import run as work_on
 from pyro_vrnn.ablation.work import Task
-from pyro_vrnn.commands import display, fit
+from pyro_vrnn.commands import display
+from pyro_vrnn.commands.cell_words import fit_words, option_words, tag_words, without
 from pyro_vrnn.commands.grid_display import GridDisplay
 from pyro_vrnn.commands.subject import progress
 from pyro_vrnn.data import DataOptions, load
@@ -91,7 +92,7 @@ def run(asked: Asked) -> int:
             f"{len(refused)} of {len(refused) + len(cells)} cells make no sense. {grids.label(refused[0].values)}: "
             f"{refused[0].reason}{advice}"
         )
-    commands = [_fit_words(axes, cell, given, asked.config, settings) for cell in cells]
+    commands = [fit_words(axes, cell, given, asked.config, settings) for cell in cells]
     threads = _threads(asked)
     if asked.print_commands:
         for words in commands:
@@ -109,13 +110,15 @@ def run(asked: Asked) -> int:
     launcher = _launcher(asked, base, uri, len(cells))  # what it refuses, it refuses before a run is begun
     with _parent(name, axes, base, uri, asked.name) as parent:
         own = base.tracking.tags or {}
-        anew = _words({"training": {key: value for key, value in given.get("training", {}).items() if key in WHERE}})
+        anew = option_words(
+            {"training": {key: value for key, value in given.get("training", {}).items() if key in WHERE}}
+        )
         tasks = [
             Task(
                 label=cell.label,
                 identity=identity(cell.config, checksums[cell.config.data]),
                 tags={**own, **cell.values},
-                fit=[*_without(words, "--tracking-uri"), "--parent", parent.id, *_tags({**own, **cell.values})],
+                fit=[*without(words, "--tracking-uri"), "--parent", parent.id, *tag_words({**own, **cell.values})],
                 anew=anew,
                 uri=uri,
                 experiment=parent.experiment,
@@ -238,64 +241,3 @@ def _threads(asked: Asked) -> str:
     """What a cell that runs beside others finds in its environment, as a shell takes it: sums depend on it."""
     jobs = asked.jobs or 1
     return f"OMP_NUM_THREADS={max(1, cores() // jobs)} " if asked.launcher == "local" and jobs > 1 else ""
-
-
-def _fit_words(
-    axes: Sequence[grids.Axis],
-    cell: grids.Cell,
-    given: Mapping[str, Mapping[str, Any]],
-    config: Path | None,
-    settings: Sequence[str],
-) -> list[str]:
-    """Arguments of ``fit`` for a cell."""
-    chosen: dict[str, dict[str, Any]] = {room: dict(options) for room, options in given.items()}
-    flags, further = _flags(), list(settings)
-    for each, setting in zip(axes, grids.settings(axes, cell.values), strict=True):
-        room, _, name = each.place.partition(".")
-        option = flags.get(each.place)
-        chosen.get(room, {}).pop(name, None)
-        if option is None or option.is_flag:
-            further.append(setting)
-        else:
-            chosen.setdefault(room, {})[name] = cell.values[each.name]
-    first = ["fit", *([] if config is None else ["--config", str(config)])]
-    named = chosen.get("tracking", {})
-    named.pop("tags", None)  # the grid's, and a cell gets them with those of its axes
-    return [
-        *first,
-        *_words(chosen),
-        *(word for setting in further for word in ("--set", setting)),
-        "--name",
-        cell.label,
-    ]
-
-
-def _tags(values: Mapping[str, str]) -> list[str]:
-    return [word for name, value in values.items() for word in ("--tag", f"{name}={value}")]
-
-
-def _words(given: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Options of ``fit``, by room, as they are typed; the model's first."""
-    flags, words = _flags(), []
-    for place, option in flags.items():
-        room, _, name = place.partition(".")
-        if (value := given.get(room, {}).get(name)) is None:
-            continue
-        if option.is_flag:
-            words += [option.opts[0] if value else option.secondary_opts[0]]
-        else:
-            words += [option.opts[0], str(value)]
-    return words
-
-
-def _flags() -> dict[str, click.Option]:
-    """The options of ``fit`` that have a place in the configuration, by it."""
-    options = [parameter for parameter in fit.command.params if isinstance(parameter, click.Option)]
-    return {str(option.name).replace("__", "."): option for option in options if "__" in str(option.name)}
-
-
-def _without(words: Sequence[str], flag: str) -> list[str]:
-    if flag not in words:
-        return list(words)
-    at = list(words).index(flag)
-    return [*words[:at], *words[at + 2 :]]

@@ -101,6 +101,8 @@ def _table(sheet: Sheet, columns: list[int]) -> Table:
         table.add_column(heading, justify="right" if column else "left", no_wrap=True)
     for row in sheet.rows:
         entries = [row[column] for column in columns]
+        if not any(entries[1:]):  # all of it stands in another part
+            continue
         table.add_row(*(entry if isinstance(entry, str) else _numbers(entry) for entry in entries))
     return table
 

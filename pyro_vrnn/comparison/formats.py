@@ -228,7 +228,7 @@ def _legend(blocks: Sequence[Block], units: str) -> list[str]:
         lines.append(
             "best (bold, *): ahead of every other row of its column for every common seed, and significantly so: paired"
             f" bootstrap-t over test sequences, two-sided level {LEVEL:.0%} each; all must hold, so that their number"
-            " needs no correction. Of bounds that is the best bound, and an exact number is not called better than a bound"
+            " needs no correction. Of bounds it is the best bound, and no exact number is called better than a bound"
         )
     return lines
 
