@@ -137,9 +137,14 @@ def expand(axes: Sequence[Axis], configure: Callable[[tuple[str, ...]], Config])
     """
     cells: list[Cell] = []
     refused: list[Refused] = []
+    known: dict[str, Config] = {}  # widths take a second to match, and seeds have the same
     for values in combinations(axes):
         try:
-            cells.append(Cell(values, checked(configure(settings(axes, values)))))
+            config = configure(settings(axes, values))
+            first = _with_seed(config, 0)
+            if (key := first.toml()) not in known:
+                known[key] = checked(first)
+            cells.append(Cell(values, _with_seed(known[key], config.training.seed)))
         except UserError as error:
             refused.append(Refused(values, str(error)))
     seen: dict[str, Cell] = {}
@@ -180,6 +185,12 @@ def checked(config: Config) -> Config:
     """
     config = config.explicit(config.data.frame)
     check_objective(config.training, latents=config.model.prior is not None)
+    # Its widths are written out: they need not be matched again.
+    model = config.model.model_copy(update={"widths": "released"})
     with torch.device("meta"):  # the shapes of the parts, and no memory for them
-        build(config.model, config.data.frame)
+        build(model, config.data.frame)
     return config
+
+
+def _with_seed(config: Config, seed: int) -> Config:
+    return config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})

@@ -110,9 +110,8 @@ def run(asked: Asked) -> int:
     launcher = _launcher(asked, base, uri, len(cells))  # what it refuses, it refuses before a run is begun
     with _parent(name, axes, base, uri, asked.name) as parent:
         own = base.tracking.tags or {}
-        anew = option_words(
-            {"training": {key: value for key, value in given.get("training", {}).items() if key in WHERE}}
-        )
+        where = {name: value for name, value in given.get("training", {}).items() if name in WHERE}
+        anew = option_words({"training": where})
         tasks = [
             Task(
                 label=cell.label,
