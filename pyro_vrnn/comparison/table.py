@@ -14,8 +14,11 @@ from pyro_vrnn.model.variants import VARIANTS
 #: Estimates in the order of columns, without their numbers of particles.
 ORDER = ("exact", "elbo", "elbo_sampled", "iwae", "smc", "stepwise")
 
-#: What a row is not called by: sizes follow from the variant where widths are matched, and the data head the block.
-UNNAMED = {"model.variant", "model.h", "model.layers", "model.z", "model.depth"}
+#: What rows are called by only where nothing else separates them: sizes follow from the variant where they are matched.
+SIZES = {
+    *("model.h", "model.layers", "model.z", "model.depth"),
+    *(f"model.{part}_width" for part in ("phi_x", "phi_z", "guide", "prior", "emission")),
+}
 
 
 class Column(NamedTuple):
@@ -118,13 +121,17 @@ def labels(groups: Sequence[Scored]) -> list[str]:
         words += [
             str(each[name]) if name in PARTS else f"{name.partition('.')[2]} {each[name]}"
             for name in changing
-            if name in each and name not in UNNAMED and not name.endswith("_width")
+            if name in each and name != "model.variant" and name not in SIZES
         ]
         found.append(", ".join(words))
-    for at, (label, each) in enumerate(zip(found, flat, strict=True)):
-        if found.count(label) > 1:
-            found[at] = ", ".join([label, *(f"{n} {each[n]}" for n in changing if n in each and n != "model.variant")])
-    return found
+    return [
+        ", ".join(
+            [label, *(f"{name.partition('.')[2]} {each[name]}" for name in changing if name in each and name in SIZES)]
+        )
+        if found.count(label) > 1
+        else label
+        for label, each in zip(found, flat, strict=True)
+    ]
 
 
 #: Named by themselves, and only where they are not the variant's own.

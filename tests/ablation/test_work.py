@@ -8,7 +8,7 @@ import pytest
 
 from pyro_vrnn.ablation import work
 from pyro_vrnn.ablation.work import Finding, Task, begin, do, finished, settle
-from pyro_vrnn.tracking import PARENT, Handed, TrackedRun, find_run, find_runs
+from pyro_vrnn.tracking import PARENT, Handed, TrackedRun, find_run, find_runs, folder_of
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +112,15 @@ def test_a_run_of_another_grid_is_not_touched(task):
 
 def test_a_run_that_is_resumed_by_hand_is_waited_for(task):
     run = _run(task, checkpoint=True, status="KILLED")
-    by_hand = TrackedRun.resume(run, uri=task.uri)
-    assert begin(task).finding is Finding.BUSY
-    by_hand.finish()
-    assert begin(task).finding is Finding.FINISHED
+    lock = folder_of(find_run(run, uri=task.uri)) / "lock"
+    script = f"from pyro_vrnn.tracking.locks import Ownership as O; o = O({str(lock)!r}); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as by_hand:
+        by_hand.stdout.readline()
+        assert begin(task).finding is Finding.BUSY
+        by_hand.kill()
+    found = begin(task)
+    assert found.finding is Finding.RESUMED
+    _ended(task, found.process)
 
 
 def test_a_run_whose_process_died_without_a_word_is_ended_and_the_reason_is_its_last_line(task):
