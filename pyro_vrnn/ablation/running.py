@@ -113,4 +113,4 @@ def _judge(standing: Standing, ended: Ended, seconds: float) -> None:
         standing.finished[key] = record
         standing.seconds.append(seconds)
     else:
-        standing.failed[key] = ended.why or settle(ended.task)
+        standing.failed[key] = ended.why or settle(ended.task, ended.status)

@@ -7,6 +7,7 @@ the last one has left. That is why no cell is lost or done twice.
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -159,8 +160,12 @@ def do(task: Task) -> tuple[Finding, int]:
             work.process.wait()
 
 
-def settle(task: Task) -> str:
+def settle(task: Task, status: int) -> str:
     """After the process of an unfinished cell has ended: marks its run, and says why it ended.
+
+    Args:
+        task: The cell.
+        status: Exit status of the process, -N after signal N.
 
     Raises:
         TrackingError: If the store cannot be read.
@@ -172,6 +177,8 @@ def settle(task: Task) -> str:
             except TrackingError:  # its folder is on another machine
                 continue
     reasons = [run.tags["failure"] for run in runs_of(task) if "failure" in run.tags]
+    if status < 0 and not reasons:
+        return f"was killed by {signal.Signals(-status).name}"
     return reasons[0] if reasons else last_line(task.log).removeprefix("pyro-vrnn: ") or "ended without a word"
 
 

@@ -80,7 +80,7 @@ def play(monkeypatch):
         monkeypatch.setattr(
             running, "finished", lambda task: _record(task.label) if task.label in launcher.finished else None
         )
-        monkeypatch.setattr(running, "settle", lambda task: "why")
+        monkeypatch.setattr(running, "settle", lambda task, status: "why")
         return launcher, heard, run([_task(name) for name in plays], launcher, heard, again=0.0)
 
     return play

@@ -127,14 +127,19 @@ def test_a_run_whose_process_died_without_a_word_is_ended_and_the_reason_is_its_
     run = _run(task)
     task.folder.mkdir(exist_ok=True)
     task.log.write_text("begun\npyro-vrnn: no space left\n")
-    assert settle(task) == "no space left"
+    assert settle(task, 2) == "no space left"
     assert find_run(run, uri=task.uri).status == "KILLED"
     assert finished(task) is None
 
 
+def test_a_process_that_was_killed_says_by_what(task):
+    _run(task)
+    assert settle(task, -9) == "was killed by SIGKILL"
+
+
 def test_the_reason_of_a_failure_is_the_one_the_run_keeps(task):
     _run(task, status="FAILED")
-    assert settle(task) == "it broke"
+    assert settle(task, 1) == "it broke"
 
 
 def test_a_lock_ends_with_the_last_process_that_holds_it(tmp_path):
