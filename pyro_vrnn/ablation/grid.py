@@ -10,7 +10,7 @@ import torch
 
 from pyro_vrnn.data.options import EMBEDDED
 from pyro_vrnn.errors import ConfigurationError, UserError
-from pyro_vrnn.model.variants import build
+from pyro_vrnn.model.variants import ModelOptions, build
 from pyro_vrnn.training.config import Config
 from pyro_vrnn.training.identity import WHERE, identity
 from pyro_vrnn.training.objective import check_objective
@@ -137,14 +137,10 @@ def expand(axes: Sequence[Axis], configure: Callable[[tuple[str, ...]], Config])
     """
     cells: list[Cell] = []
     refused: list[Refused] = []
-    known: dict[str, Config] = {}  # widths take a second to match, and seeds have the same
+    known: dict[tuple[ModelOptions, int], ModelOptions] = {}
     for values in combinations(axes):
         try:
-            config = configure(settings(axes, values))
-            first = _with_seed(config, 0)
-            if (key := first.toml()) not in known:
-                known[key] = checked(first)
-            cells.append(Cell(values, _with_seed(known[key], config.training.seed)))
+            cells.append(Cell(values, checked(configure(settings(axes, values)), known)))
         except UserError as error:
             refused.append(Refused(values, str(error)))
     seen: dict[str, Cell] = {}
@@ -177,20 +173,28 @@ def name_of_grid(axes: Sequence[Axis], base: Config, checksums: Sequence[str]) -
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def checked(config: Config) -> Config:
+def checked(config: Config, known: dict[tuple[ModelOptions, int], ModelOptions] | None = None) -> Config:
     """The configuration with every value filled in, if a model can be built of it.
+
+    Args:
+        config: It.
+        known: Models that were looked at already, and what they came to: to match widths takes a second, and most cells
+            of a grid share theirs with others.
 
     Raises:
         ConfigurationError: If it makes no sense.
     """
-    config = config.explicit(config.data.frame)
+    known, key = {} if known is None else known, (config.model, config.data.frame)
+    if key not in known:
+        model = config.explicit(config.data.frame).model
+        with torch.device("meta"):  # the shapes of the parts, and no memory for them
+            build(_solved(model), config.data.frame)
+        known[key] = model
+    config = config.model_copy(update={"model": _solved(known[key])}).explicit(config.data.frame)
     check_objective(config.training, latents=config.model.prior is not None)
-    # Its widths are written out: they need not be matched again.
-    model = config.model.model_copy(update={"widths": "released"})
-    with torch.device("meta"):  # the shapes of the parts, and no memory for them
-        build(model, config.data.frame)
-    return config
+    return config.model_copy(update={"model": known[key]})
 
 
-def _with_seed(config: Config, seed: int) -> Config:
-    return config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
+def _solved(model: ModelOptions) -> ModelOptions:
+    """The same model of explicit options: its widths are written out, and need not be matched again."""
+    return model.model_copy(update={"widths": "released"})

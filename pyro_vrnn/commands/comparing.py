@@ -1,5 +1,6 @@
 """What ``compare`` does: collect runs, make a table of them, print or write it."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -59,10 +60,9 @@ def run(asked: Asked) -> None:
         _draw(pages, display.console())
         return
     if form == "rich":
-        wide = Console(width=200, highlight=False, markup=False, soft_wrap=True, record=True, quiet=True)
-        with wide.capture() as captured:
-            _draw(pages, wide)
-        words = captured.get()
+        page = io.StringIO()
+        _draw(pages, Console(file=page, width=200, highlight=False, markup=False, soft_wrap=True))
+        words = page.getvalue()
     elif form == "csv":
         words = comma_separated(found, asked.units)
     else:

@@ -118,3 +118,16 @@ def test_a_grid_keeps_its_name_when_values_are_added_and_only_then():
 def test_cells_of_a_grid_have_different_identities():
     cells, _ = expand([axis("variant", "rnn-gauss,vrnn-gauss"), axis("clip", "1,2"), axis("seed", "0,1")], _configure)
     assert len({identity(cell.config, "abc") for cell in cells}) == 8
+
+
+def test_a_cell_is_what_fit_makes_of_the_same_words():
+    """Matched once for all cells that share a model, and yet each is its own configuration, made explicit."""
+
+    def configure(more: tuple[str, ...]) -> Config:
+        return read(None, {**BASE, "model": {"widths": "matched"}}, more)
+
+    axes = [axis("variant", "rnn-gauss,vrnn-gauss"), axis("learning_rate", "1e-3,1e-4"), axis("seed", "0,1")]
+    cells, _ = expand(axes, configure)
+    for cell in cells[::3]:
+        config = configure(as_settings(axes, cell.values))
+        assert cell.config == config.explicit(config.data.frame)
