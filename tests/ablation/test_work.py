@@ -84,6 +84,14 @@ def test_a_run_that_was_made_by_hand_and_is_finished_is_taken_in(task):
     assert find_run(run, uri=task.uri).tags[PARENT] == task.parent
 
 
+def test_but_one_that_is_not_finished_is_left_alone(task):
+    run = _run(task, parent=None, checkpoint=True, status="KILLED")
+    found = begin(task)
+    assert found.finding is Finding.BEGUN
+    _ended(task, found.process)
+    assert run in {each.id for each in find_runs("grids", uri=task.uri)}
+
+
 @pytest.mark.parametrize("status", ["KILLED", "FAILED", None])
 def test_a_run_with_a_checkpoint_is_gone_on_with(task, status):
     run = _run(task, checkpoint=True, status=status)

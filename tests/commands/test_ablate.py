@@ -136,3 +136,14 @@ def test_a_cells_command_gives_the_same_run_by_hand_and_the_grid_takes_it_in(com
     again = find_run("again", uri=URI)
     assert again.tags["configuration"] == by_hand.tags["configuration"]
     assert again.metrics["test/exact"] == by_hand.metrics["test/exact"]
+
+
+@pytest.mark.slow
+def test_the_first_ablation_of_the_documentation_in_small(command):
+    page = (CLI.parent / "docs" / "ablations.md").read_text(encoding="utf-8")
+    block = re.search(r"```bash\n(.*?)```", page, re.DOTALL)[1]
+    for line in block.splitlines():
+        words = shlex.split(line)[2:]
+        ended = command(*words, *([*SMALL, *STEPS, "--set", "evaluation.particles=2"] if words[0] == "ablate" else []))
+        assert ended.status == 0, ended.err
+    assert re.search(r"vrnn-gauss +[\d,]+ +3", ended.out)

@@ -127,6 +127,16 @@ def test_sequences_are_paired_by_their_names(made):
     assert _row(block, "vrnn-i").cells[0].behind.low == pytest.approx(1.0)
 
 
+def test_only_sequences_that_both_have_are_compared(made):
+    nats = _noise(0, 0.0, 100.0)
+    one = made("vrnn-i", 0, {"elbo": nats[5:]}, names=[f"{i}.wav" for i in range(5, 20)])
+    other = made("vrnn-gauss", 0, {"elbo": nats[:15] + 1.0}, names=[f"{i}.wav" for i in range(15)])
+    (block,) = blocks([one, other], "nats")
+    (behind,) = [row.cells[0].behind for row in block.rows[:2] if row.cells[0].behind]
+    assert behind.sequences == 10
+    assert abs(behind.difference) == pytest.approx(1.0)
+
+
 def test_the_papers_layout_and_what_it_cannot_say(made):
     """An exact number above a bound is not better than what the bound is of; a bound above an exact number is."""
     particles = {"iwae_40": _noise(1, 1.0), "smc_40": _noise(1, 2.0), "stepwise_40": _noise(1, 3.0)}
