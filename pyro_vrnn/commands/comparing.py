@@ -97,7 +97,8 @@ def _that_fit(sheet: Sheet, out: Console) -> list[list[int]]:
 def _table(sheet: Sheet, columns: list[int]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title_justify="left")
     for column in columns:
-        heading = "\n".join(wrap(sheet.header[column], HEADING)) if column else sheet.header[column]
+        widest = max((len(_plain(row[column])) for row in sheet.rows), default=0)
+        heading = "\n".join(wrap(sheet.header[column], max(HEADING, widest))) if column else sheet.header[column]
         table.add_column(heading, justify="right" if column else "left", no_wrap=True)
     for row in sheet.rows:
         entries = [row[column] for column in columns]
@@ -105,6 +106,10 @@ def _table(sheet: Sheet, columns: list[int]) -> Table:
             continue
         table.add_row(*(entry if isinstance(entry, str) else _numbers(entry) for entry in entries))
     return table
+
+
+def _plain(entry: str | tuple[Piece, ...]) -> str:
+    return entry if isinstance(entry, str) else text(entry)
 
 
 def _numbers(entry: tuple[Piece, ...]) -> Text:

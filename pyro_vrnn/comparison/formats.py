@@ -146,7 +146,7 @@ def comma_separated(blocks: Sequence[Block], units: str) -> str:
             "units",
         ),
         *("mean", "standard_error_over_seeds", "seeds", "sequences", "best"),
-        *("behind_nats", "behind_low", "behind_high", "behind_p", "runs"),
+        *("behind_nats", "behind_low", "behind_high", "behind_p", "behind_p_seeds", "runs"),
     ]
     writer = csv.DictWriter(out, names, lineterminator="\n")
     writer.writeheader()
@@ -179,6 +179,7 @@ def comma_separated(blocks: Sequence[Block], units: str) -> str:
                         "behind_low": "" if behind is None else repr(behind.low),
                         "behind_high": "" if behind is None else repr(behind.high),
                         "behind_p": "" if behind is None else repr(behind.p),
+                        "behind_p_seeds": "" if cell.behind_p is None else repr(cell.behind_p),
                         "runs": " ".join(each.id for each in row.runs) if model else "",
                     }
                 )
@@ -226,9 +227,10 @@ def _legend(blocks: Sequence[Block], units: str) -> list[str]:
         lines.append("± standard error over seeds")
     if any(cell.behind is not None for cell in cells):
         lines.append(
-            "best (bold, *): ahead of every other row of its column for every common seed, and significantly so: paired"
-            f" bootstrap-t over test sequences, two-sided level {LEVEL:.0%} each; all must hold, so that their number"
-            " needs no correction. Of bounds it is the best bound, and no exact number is called better than a bound"
+            "best (bold, *): significantly better than every other row of its column, at a two-sided level of"
+            f" {LEVEL:.0%} each: over test sequences (paired bootstrap-t) and, of several common seeds, over seeds (paired"
+            " t-test); all must hold, so that their number needs no correction. Of bounds it is the best bound, and no"
+            " exact number is called better than a bound"
         )
     return lines
 

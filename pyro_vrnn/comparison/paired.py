@@ -73,7 +73,7 @@ def compare(
     :math:`[\bar d - t^*_{1-\alpha/2}\, s,\; \bar d - t^*_{\alpha/2}\, s]` takes the quantiles of
     :math:`t^* = (\bar d^* - \bar d) / s^*` over resamples (Efron & Tibshirani 1993, ch. 12), which follow skewness;
     the p-value is the smallest level whose interval leaves 0 out. What seeds add is not in it: it says whether these
-    trained models differ on sequences like these.
+    trained models differ on sequences like these, and :func:`over_trainings` whether others would.
 
     Args:
         differences: ``(n,)``.
@@ -107,6 +107,27 @@ def compare(
     p = min(1.0, 2 * (1 + min(above, below)) / (resamples + 1))
     low, high = np.quantile(t, [LEVEL / 2, 1 - LEVEL / 2], method="nearest")
     return Paired(float(mean), float(mean - high * error), float(mean - low * error), float(p), C)
+
+
+def over_trainings(differences: ArrayLike) -> float | None:
+    r"""The two-sided p-value of Student's t-test that models differ, whatever the seed they are trained from.
+
+    Args:
+        differences: The mean difference of each seed, ``(S,)``; :math:`t = \bar d \sqrt S / s` has S - 1 degrees of
+            freedom.
+
+    Returns:
+        None for a single seed.
+    """
+    each = np.asarray(differences, np.float64)
+    if len(each) < 2:
+        return None
+    mean, error, _ = over_seeds(each)
+    if not error:
+        return float(mean == 0)
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(len(each) - 1, -abs(mean / error)))
 
 
 def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

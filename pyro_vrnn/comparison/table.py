@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyro_vrnn.comparison.paired import Mean, Paired, compare, over_seeds
+from pyro_vrnn.comparison.paired import LEVEL, Mean, Paired, compare, over_seeds, over_trainings
 from pyro_vrnn.comparison.runs import REFERENCES, Scored
 from pyro_vrnn.inference.results import Kind
 from pyro_vrnn.model.variants import VARIANTS
@@ -39,9 +39,10 @@ class Cell:
         estimate: Its name.
         kind: What it says of log p(x).
         mean: Over seeds, in the table's units.
-        best: Whether it is better than every other of its column, significantly and for every seed.
+        best: Whether it is better than every other of its column, over sequences and over seeds.
         behind: The comparison with the first of the column, that one's nats less these; None for the first itself, and
             where there is nothing to compare.
+        behind_p: The same over seeds: the p-value that other trainings would differ; None for a single common seed.
     """
 
     estimate: str
@@ -49,6 +50,7 @@ class Cell:
     mean: Mean
     best: bool = False
     behind: Paired | None = None
+    behind_p: float | None = None
 
     @property
     def particles(self) -> str:
@@ -168,6 +170,8 @@ def _columns(runs: Sequence[Scored], layout: str) -> list[Column]:
         base, _, particles = name.rpartition("_") if name[-1].isdigit() else (name, "", "0")
         return (ORDER.index(base) if base in ORDER else len(ORDER), int(particles))
 
+    if "elbo" in names:  # the same bound with another noise
+        names.discard("elbo_sampled")
     ordered = sorted(names, key=lambda name: (place(name), name))
     if layout == "kinds":
         return [Column((name,)) for name in ordered]
@@ -236,8 +240,10 @@ def _ranked(
         assert top is not None
         # What lies below is a bound, and may be a bound on more than the exact number above.
         open_ = top.kind is Kind.EXACT and cell.kind is Kind.BOUND
-        ahead &= tested is not None and tested.significant and min(seeds, default=-1) > 0 and not open_
-        found[at] = Cell(cell.estimate, cell.kind, cell.mean, behind=tested)
+        over_seeds_ = over_trainings(seeds)
+        ahead &= tested is not None and tested.significant and not open_
+        ahead &= bool(seeds) and sum(seeds) > 0 and (over_seeds_ is None or over_seeds_ < LEVEL)
+        found[at] = Cell(cell.estimate, cell.kind, cell.mean, behind=tested, behind_p=over_seeds_)
     best = found[first]
     assert best is not None
     found[first] = Cell(best.estimate, best.kind, best.mean, best=ahead)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyro_vrnn.comparison.paired import LEVEL, compare, over_seeds
+from pyro_vrnn.comparison.paired import LEVEL, compare, over_seeds, over_trainings
 
 
 def test_the_mean_over_seeds_and_its_standard_error():
@@ -94,3 +94,31 @@ def test_of_equal_models_one_is_called_best_as_rarely_as_two_are_called_differen
         found = [compare(nats[first] - nats[k], range(30), resamples=199) for k in range(4) if k != first]
         false += all(each is not None and each.significant for each in found)
     assert false / trials <= LEVEL + 2 * math.sqrt(LEVEL * (1 - LEVEL) / trials)
+
+
+def test_the_t_test_over_seeds():
+    """Against a table of Student's t: 2 degrees of freedom reach 5 % at 4.303."""
+    assert over_trainings([1.0]) is None
+    assert over_trainings([2.0, 2.0, 2.0]) == 0.0
+    assert over_trainings([0.0, 0.0]) == 1.0
+    for t, p in ((4.3027, 0.05), (2.9200, 0.10), (9.9248, 0.01)):
+        found = over_trainings(t / math.sqrt(3) + np.array([-1.0, 0.0, 1.0]))
+        assert found == pytest.approx(p, rel=1e-3)
+        assert found == over_trainings(-(t / math.sqrt(3) + np.array([-1.0, 0.0, 1.0])))
+
+
+def test_lucky_seeds_of_equal_models_are_rarely_called_better():
+    """Sequences alone would call nearly every pair of trainings different; what is asked is whether others would be."""
+    generator = np.random.default_rng(4)
+    sequences, seeds, trials = 0, 0, 300
+    for _ in range(trials):
+        luck = generator.normal(0.0, 1.0, size=3)
+        d = luck[:, None] + generator.normal(0.0, 0.5, size=(3, 40))
+        found = compare(d.ravel(), [*range(40)] * 3, resamples=199)
+        assert found is not None
+        p = over_trainings(d.mean(axis=1))
+        assert p is not None
+        sequences += found.significant
+        seeds += found.significant and p < LEVEL
+    assert sequences / trials > 0.5
+    assert seeds / trials <= LEVEL + 2 * math.sqrt(LEVEL * (1 - LEVEL) / trials)
