@@ -68,8 +68,11 @@ class GridDisplay:
 
     def _table(self, standing: Standing) -> Table:
         table = Table(box=box.SIMPLE_HEAD)
-        for heading in ("cell", "for", "it says"):
-            table.add_column(heading, no_wrap=True, overflow="ellipsis")
+        # What a cell is called is never cut; what it says is.
+        widest = max((len(task.label) for task in standing.cells), default=0)
+        table.add_column("cell", no_wrap=True, min_width=widest)
+        table.add_column("for", no_wrap=True, min_width=6)
+        table.add_column("it says", no_wrap=True, overflow="ellipsis")
         by_key = {task.identity: task for task in standing.cells}
         for key, since in list(standing.running.items())[:SHOWN]:
             task = by_key[key]
@@ -90,7 +93,8 @@ def summary(standing: Standing, slots: int) -> str:
     if standing.seconds:
         each = sum(standing.seconds) / len(standing.seconds)
         spent = sum(min(time.monotonic() - since, each) for since in standing.running.values())
-        words.append(f"about {duration(((total - standing.done) * each - spent) / min(slots, total))} left")
+        left = ((total - standing.done) * each - spent) / min(slots, total)
+        words += [f"about {duration(left)} left"] if left > 0 else []
     return ", ".join(words)
 
 

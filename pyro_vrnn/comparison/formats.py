@@ -229,8 +229,8 @@ def _legend(blocks: Sequence[Block], units: str) -> list[str]:
         lines.append(
             "best (bold, *): significantly better than every other row of its column, at a two-sided level of"
             f" {LEVEL:.0%} each: over test sequences (paired bootstrap-t) and, of several common seeds, over seeds"
-            " (paired t-test); all must hold, so that their number needs no correction. Of bounds it is the best bound, and no"
-            " exact number is called better than a bound"
+            " (paired t-test); all must hold, so that their number needs no correction. Of bounds it is the best bound,"
+            " and no exact number is called better than a bound"
         )
     return lines
 
