@@ -45,9 +45,10 @@ nitpick_ignore_regex = [
     (r"py:class", r"Tensor|MlflowClient|list\[.*"),  # imported for type checkers alone, or cut in pieces
     (r"py:class", r"pyro_vrnn\..*\._\w+"),  # private bases
     # Type variables.
-    (r"py:class", r"pyro_vrnn\.(commands\.options\.Function|data\.sequences\.Values|training\.world\.Anything)"),
+    (r"py:class", r"pyro_vrnn\.(commands\.options\.Function|data\.normaliser\.Values|training\.world\.Anything)"),
     (r"py:class", r"pyro_vrnn\.training\.ahead\.Item"),
     (r"py:class", r"pyro_vrnn\.commands\.subject\.Part"),
+    (r"py:(class|obj)", r"pyro_vrnn\.data\.prepared\.store\.T"),
     (r"py:attr", "HEADINGS"),  # of the table that is printed
 ]
 

@@ -28,7 +28,7 @@ for i in range(40):
 settings = ["model.variant=vrnn-gauss", "model.h=32", "model.z=8", f"data.source='{folder}'", "data.frame=40"]
 config = read(settings=settings)
 corpus = load(config.data, seed=config.training.seed)
-config = config.explicit(corpus.frame)
+config = config.explicit(corpus.frame, corpus.kind)
 torch.manual_seed(config.training.seed)
 net = build(config.model, corpus.frame)
 objective = Elbo(net)
@@ -40,7 +40,7 @@ for epoch in range(5):
         optimiser.step()
 
 # [score]
-scale = Scale(corpus.frame, corpus.std_lsb)
+scale = Scale(corpus.width, corpus.std_lsb)
 for name in estimators_for(net):
     result = estimate(net, batches(corpus.test, 8), name, particles=10, scale=scale)
     print(f"{result.name:<12} {result.kind.value} {result.per_frame:.2f} nats a frame")

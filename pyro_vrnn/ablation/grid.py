@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from pyro_vrnn.data.options import EMBEDDED
+from pyro_vrnn.data import EMBEDDED, look
 from pyro_vrnn.errors import ConfigurationError, UserError
 from pyro_vrnn.model.variants import ModelOptions, build
 from pyro_vrnn.training.config import Config
@@ -137,7 +137,7 @@ def expand(axes: Sequence[Axis], configure: Callable[[tuple[str, ...]], Config])
     """
     cells: list[Cell] = []
     refused: list[Refused] = []
-    known: dict[tuple[ModelOptions, int], ModelOptions] = {}
+    known: dict[tuple[ModelOptions, int, str], ModelOptions] = {}
     for values in combinations(axes):
         try:
             cells.append(Cell(values, checked(configure(settings(axes, values)), known)))
@@ -173,7 +173,7 @@ def name_of_grid(axes: Sequence[Axis], base: Config, checksums: Sequence[str]) -
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def checked(config: Config, known: dict[tuple[ModelOptions, int], ModelOptions] | None = None) -> Config:
+def checked(config: Config, known: dict[tuple[ModelOptions, int, str], ModelOptions] | None = None) -> Config:
     """The configuration with every value filled in, if a model can be built of it.
 
     Args:
@@ -184,13 +184,14 @@ def checked(config: Config, known: dict[tuple[ModelOptions, int], ModelOptions] 
     Raises:
         ConfigurationError: If it makes no sense.
     """
-    known, key = {} if known is None else known, (config.model, config.data.frame)
+    known, source = {} if known is None else known, look(config.data)
+    key = (config.model, source.frame, source.kind)
     if key not in known:
-        model = config.explicit(config.data.frame).model
+        model = config.explicit(source.frame, source.kind).model
         with torch.device("meta"):  # the shapes of the parts, and no memory for them
-            build(_solved(model), config.data.frame)
+            build(_solved(model), source.frame)
         known[key] = model
-    config = config.model_copy(update={"model": _solved(known[key])}).explicit(config.data.frame)
+    config = config.model_copy(update={"model": _solved(known[key])}).explicit(source.frame, source.kind)
     check_objective(config.training, latents=config.model.prior is not None)
     return config.model_copy(update={"model": known[key]})
 

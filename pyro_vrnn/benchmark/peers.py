@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -33,7 +34,13 @@ def plain_peer(options: ModelOptions, x: int) -> nn.Module | None:
         ConfigurationError: If the options have no meaning.
     """
     variant, size = row(options), resolve(options, x)
-    emission = {"gaussian": (2 * x, _gaussian), "gmm": (COMPONENTS * (2 * x + 1), _mixture)}.get(variant.emission)
+    known: dict[str, tuple[int, NegativeLog]] = {
+        "gaussian": (2 * x, _gaussian),
+        "gmm": (COMPONENTS * (2 * x + 1), _mixture),
+        "pen-gauss": (6, partial(_strokes, components=1)),
+        "pen": (6 * COMPONENTS + 1, partial(_strokes, components=COMPONENTS)),
+    }
+    emission = known.get(variant.emission)
     if emission is None or options.recurrence != "lstm":
         return None
     if variant.prior is None:
@@ -129,6 +136,19 @@ def _mixture(x: Tensor, a: Tensor) -> Tensor:
     logits, rest = a.split([COMPONENTS, a.shape[-1] - COMPONENTS], -1)
     mu, sigma = (part.unflatten(-1, (COMPONENTS, x.shape[-1])) for part in _mean_and_sigma(rest))
     return -torch.logsumexp(logits.log_softmax(-1) - _negative_log_normal(x.unsqueeze(-2), mu, sigma), -1)
+
+
+def _strokes(x: Tensor, a: Tensor, components: int) -> Tensor:
+    K = components
+    pen, logits, mu, rho, sigma = a.split([1, K if K > 1 else 0, 2 * K, K, 2 * K], -1)
+    mu, sigma = mu.unflatten(-1, (K, 2)), F.softplus(sigma.unflatten(-1, (K, 2))) + _FLOOR
+    u, v = ((x[..., None, :2] - mu) / sigma).unbind(-1)
+    rho = 0.999 * torch.tanh(rho)
+    square = (u.square() + v.square() - 2 * rho * u * v) / (1 - rho.square())
+    log_n = -0.5 * square - sigma.log().sum(-1) - 0.5 * (1 - rho.square()).log() - math.log(2 * math.pi)
+    log_n = log_n + (logits.log_softmax(-1) if K > 1 else 0.0)
+    lifted = F.binary_cross_entropy_with_logits(pen.squeeze(-1), x[..., 2], reduction="none")
+    return lifted - torch.logsumexp(log_n, -1)
 
 
 def _negative_log_normal(x: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:

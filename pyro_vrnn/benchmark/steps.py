@@ -14,12 +14,15 @@ from pyro_vrnn.data.sequences import Normaliser, Sequences
 from pyro_vrnn.model.draws import infer, read
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import follow
-from pyro_vrnn.model.variants import ModelOptions, build
+from pyro_vrnn.model.strokes import POINT
+from pyro_vrnn.model.variants import ModelOptions, build, suited
 from pyro_vrnn.training.device import Precision
 from pyro_vrnn.training.objective import Elbo
 
-#: Samples a frame, as the presets have them.
+#: Samples a frame, as the presets of speech have them.
 FRAME = 200
+#: The preset whose data are points of a pen.
+STROKES = "iam-ondb"
 CLIP = 50.0
 LEARNING_RATE = 1e-4
 
@@ -41,17 +44,10 @@ class Case:
     """
 
     def __init__(self, options: ModelOptions, batch: int, frames: int, precision: Precision) -> None:
-        self.options, self.precision, self.device = options, precision, precision.device
-        self.net = build(options, FRAME).to(self.device)
-        stored = np.random.default_rng(0).normal(0, 2**12, (batch, frames, FRAME)).astype(np.int16)
-        self.sequences = Sequences(
-            list(stored),
-            [str(i) for i in range(batch)],
-            None,
-            frame=FRAME,
-            sample_rate=16_000,
-            normaliser=Normaliser(0.0, 2**-3),
-        )
+        self.precision, self.device = precision, precision.device
+        self.options, self.frame = fitting(options)
+        self.net = build(self.options, self.frame).to(self.device)
+        self.sequences = _noise(batch, frames, self.frame, self.net.binary)
         self.x, self.mask = self.on_device(self.collated())
 
     @property
@@ -94,10 +90,33 @@ class Case:
             "ours": partial(Elbo, self.net),
             "tensors": partial(TensorBound, self.net),
             "markov": partial(Elbo, self.net, "markov"),
-            "plain": partial(plain_peer, self.options, FRAME),
+            "plain": partial(plain_peer, self.options, self.frame),
         }
         programs = {name: make[name]() for name in names}
         return {name: self.step(program.to(self.device)) for name, program in programs.items() if program is not None}
+
+
+def fitting(options: ModelOptions) -> tuple[ModelOptions, int]:
+    """The options on the kind of data that their preset is of, and how many values its frames have.
+
+    Raises:
+        ConfigurationError: If the options have no meaning.
+    """
+    strokes = options.preset == STROKES
+    return suited(options, "pen" if strokes else "audio"), POINT if strokes else FRAME
+
+
+def _noise(batch: int, frames: int, width: int, binary: int) -> Sequences:
+    """Sequences of noise: 16-bit samples of audio, or points of a pen."""
+    generator, names = np.random.default_rng(0), [str(i) for i in range(batch)]
+    if binary:
+        stored = generator.normal(0, 1, (batch, frames, width)).astype(np.float32)
+        stored[..., width - binary :] = stored[..., width - binary :] > 0
+        normaliser = Normaliser(0.0, 1.0)
+    else:
+        stored = generator.normal(0, 2**12, (batch, frames, width)).astype(np.int16)
+        normaliser = Normaliser(0.0, 2**-3)
+    return Sequences(list(stored), names, None, frame=width, sample_rate=16_000, normaliser=normaliser)
 
 
 def optimiser_of(program: nn.Module) -> torch.optim.Optimizer:

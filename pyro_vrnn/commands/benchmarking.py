@@ -7,7 +7,7 @@ from typing import Any
 
 from pyro_vrnn.benchmark.measure import Machine, Measurement, measure
 from pyro_vrnn.benchmark.shares import PARTS
-from pyro_vrnn.benchmark.steps import FRAME
+from pyro_vrnn.benchmark.steps import FRAME, STROKES, fitting
 from pyro_vrnn.benchmark.timing import WARM_UP
 from pyro_vrnn.commands import display
 from pyro_vrnn.commands.subject import Told, check_file, progress
@@ -53,7 +53,7 @@ def run(
     """
     chosen = [ModelOptions(variant=name, preset=preset) for name in variants or VARIANTS]
     for options in chosen:
-        resolve(options, FRAME)
+        resolve(*fitting(options))
     products = Precision(precision, device_named(device))
     if file is not None:
         check_file("--json", file)
@@ -65,7 +65,8 @@ def run(
     out.print(machine.line())
     with progress(out) as told:
         found = [_measure(options, batch, frames, machine, peers, repeats, told) for options in chosen]
-    title = f"{preset}: {batch} sequences of {frames} frames of {FRAME} samples, {repeats} rounds"
+    of = "points of a pen" if preset == STROKES else f"frames of {FRAME} samples"
+    title = f"{preset}: {batch} sequences of {frames} {of}, {repeats} rounds"
     out.print(SpeedTable(found, title))
     held = {
         "machine": machine.as_dict(),

@@ -13,7 +13,7 @@ from pyro_vrnn.training.config import Config
 #: What two variants have to share for a fair comparison, beside data, preset and seed.
 COMPARED = {
     "model": ("h", "layers", "depth"),
-    "training": ("epochs", "max_steps", "batch_size", "learning_rate", "decay", "clip", "patience"),
+    "training": ("epochs", "max_steps", "batch_size", "learning_rate", "decay", "clip", "patience", "carry"),
 }
 
 
@@ -26,12 +26,14 @@ def close(tracked: TrackedRun, config: Config, corpus: Corpus, found: Evaluation
             found.compressions,
         )
     )
-    if corpus.std_lsb is not None and not corpus.lossless:
+    if corpus.kind == "audio" and corpus.std_lsb is not None and not corpus.lossless:
         out.print("bits are per 16-bit step of the decoded audio: the source was resampled, mixed or lossy")
     for line in display.gap_lines(found.estimates):
         out.print(line)
     if found.use is not None:
         out.print(found.use.line())
+    if found.floor is not None:
+        out.print(found.floor.line())
     for warning in found.warnings:
         out.print(f"warning: {warning}")
     out.print(f"run {tracked.name} ({tracked.id}), files in {tracked.folder}")
@@ -39,7 +41,10 @@ def close(tracked: TrackedRun, config: Config, corpus: Corpus, found: Evaluation
     estimator = "--diagnose" if found.use is not None else "--estimator exact"
     for words, line in (
         ("score again", f"python cli.py evaluate {tracked.id[:8]} {estimator}{store}"),
-        ("compare", f"python cli.py fit --variant {_another(config.model.variant)}{_same_arguments(config)}{store}"),
+        (
+            "compare",
+            f"python cli.py fit --variant {_another(config.model.variant)}{_same_arguments(config, corpus)}{store}",
+        ),
         ("open the UI", f"python cli.py ui{store}   then {ui_address(tracked.uri, tracked)}"),
     ):
         out.print(f"{words + ':':<12} {line}")
@@ -53,7 +58,7 @@ def _store_arguments(config: Config) -> str:
     return "" if config.tracking.uri is None else f" --tracking-uri {shlex.quote(config.tracking.uri)}"
 
 
-def _same_arguments(config: Config) -> str:
+def _same_arguments(config: Config, corpus: Corpus) -> str:
     """What makes another variant's run comparable: the same data, preset and seed."""
     same = Config.model_validate({"data": {"source": config.data.source}})
     data, default = config.data.model_dump(exclude_none=True), same.data
@@ -71,7 +76,7 @@ def _same_arguments(config: Config) -> str:
     plain = Config.model_validate(
         {"data": data, "model": {"variant": config.model.variant, "preset": config.model.preset}}
     )
-    plain = plain.explicit(config.data.frame)
+    plain = plain.explicit(corpus.frame, corpus.kind)
     for room, names in COMPARED.items():
         chosen, usual = getattr(config, room), getattr(plain, room)
         for name in names:

@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pyro_vrnn.inference.results import Compression, Estimate, Kind
+from pyro_vrnn.inference.results import CARRIED, Compression, Estimate, Kind
 from pyro_vrnn.training.checkpoint import Progress as Standing
 
 #: Rows of the closing table in words.
@@ -154,6 +154,12 @@ class ResultsTable:
         return table
 
 
+class PenTable(ResultsTable):
+    """With a column for the pen's share of nats / frame."""
+
+    HEADINGS = (*ResultsTable.HEADINGS, "pen, nats / frame")
+
+
 def results_table(estimates: Sequence[Estimate], title: str, compressions: Sequence[Compression] = ()) -> ResultsTable:
     """One row an estimate or a compressor, each number with its mark and its unit."""
     rows = []
@@ -166,16 +172,24 @@ def results_table(estimates: Sequence[Estimate], title: str, compressions: Seque
             _number(kind.mark, estimate.per_frame, 2),
             _number(kind.mark, estimate.per_dimension, 4),
             _number(kind.bits_mark, estimate.bits_per_sample, 3),
+            "" if estimate.pen_per_frame is None else f"{estimate.pen_per_frame:.3f}",
         ]
-        rows.append([words(estimate.name), *cells])
+        carried = {other.name.rpartition("/")[2] for other in estimates if other.name.startswith(CARRIED)}
+        reset = " (reset)" if estimate.name in carried else ""
+        rows.append([words(estimate.name) + reset, *cells])
     for compression in compressions:
         bits = _number(Kind.EXACT.bits_mark, compression.bits_per_sample, 3)
-        rows.append([words(compression.name), "", "", "", "", "", bits])
-    return ResultsTable(rows, title, _caption(estimates, compressions))
+        rows.append([words(compression.name), "", "", "", "", "", bits, ""])
+    if all(estimate.pen_per_frame is None for estimate in estimates):
+        return ResultsTable([row[:-1] for row in rows], title, _caption(estimates, compressions))
+    return PenTable(rows, title, _caption(estimates, compressions))
 
 
 def words(name: str) -> str:
     """An estimate's name for people: ``iwae_40`` is ``importance sampling, 40 samples``."""
+    if name.startswith(CARRIED):
+        over, _, own = name.removeprefix(CARRIED).partition("/")
+        return f"{words(own)} (carried over {over})"
     base, _, particles = name.rpartition("_") if name[-1].isdigit() else (name, "", "")
     return NAMES.get(base, base) + (f", {particles} {'particles' if base == 'smc' else 'samples'}" if particles else "")
 
@@ -204,8 +218,16 @@ def _caption(estimates: Sequence[Estimate], compressions: Sequence[Compression])
         lines[-1] += "   ± Monte Carlo: standard error of the noise drawn here"
     if any(estimate.scale.dithered for estimate in estimates):
         lines.append("dithered: densities bound the probability of the integers; ± leaves the dither's own noise out")
+    if any(estimate.name.startswith(CARRIED) for estimate in estimates):
+        lines.append("carried over N: of segments given those before them, N in a row; reset: of each by itself")
     if min(len(estimate.nats) for estimate in estimates) < FEW:
         lines.append(f"of fewer than {FEW} sequences the interval is too short")
+    if any(estimate.pen_per_frame is not None for estimate in estimates):
+        holding = [words(estimate.name) for estimate in estimates if estimate.pen_per_frame is None]
+        lines.append(
+            "pen: log-probability of its being up or down, part of the nats; nats / dimension and bits are of the"
+            " offsets alone" + (f", but these hold the pen's: {', '.join(holding)}" if holding else "")
+        )
     if compressions and any(e.bits_per_sample is not None and not e.scale.dithered for e in estimates):
         lines.append(
             "bits of a density at undithered integers are no code lengths; --dither makes them bounds on these"

@@ -6,13 +6,12 @@ from typing import Any
 import click
 
 from pyro_vrnn.commands.evaluate import SEED
-from pyro_vrnn.commands.options import by_room, tracking_uri
-from pyro_vrnn.commands.score import recordings
+from pyro_vrnn.commands.options import by_room, data_source, tracking_uri
 
 
 @click.command("encode")
 @click.argument("run")
-@recordings
+@data_source("DATA")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE",
               help="A row a frame in .parquet, or arrays of each sequence in .npz.")  # fmt: skip
 @click.option("--draw", is_flag=True, help="Draw z from the guide; default: its means, each given those before it.")

@@ -12,7 +12,6 @@ import numpy as np
 
 from pyro_vrnn.commands import display
 from pyro_vrnn.commands.subject import (
-    PLACES,
     Counter,
     Subject,
     Told,
@@ -87,29 +86,33 @@ def _encoded(net: VRNN, subject: Subject, sampled: bool, seed: int, told: Told) 
 
 def write_rows(path: Path, subject: Subject, widths: dict[str, int], parts: Iterable[Encoded]) -> None:
     """A table with a row a frame, whose lists have a fixed size."""
-    with TableWriter(path, {**PLACES, **{name: (np.float32, width) for name, width in widths.items()}}) as table:
+    with TableWriter(
+        path, {**subject.place_columns, **{name: (np.float32, width) for name, width in widths.items()}}
+    ) as table:
         for block in blocks(parts):
             arrays = {name: np.concatenate([getattr(part, name) for part in block]) for name in widths}
             table.write({**subject.places(block), **arrays})
 
 
 def write_archive(path: Path, subject: Subject, widths: dict[str, int], parts: Iterable[Encoded]) -> None:
-    """An archive of arrays: NAME.z ``(T, Z)`` and so on of every sequence, and NAME.time ``(T,)``.
+    """An archive of arrays: NAME.z ``(T, Z)`` and so on of every sequence, and NAME.time ``(T,)`` if it has a rate.
 
     Members of an archive are written one after the other, and a piece of a long sequence holds some of each: they wait
     in temporary files.
     """
-    lengths = subject.sequences.lengths
+    lengths, each = subject.sequences.lengths, subject.seconds_per_frame
+    timed = () if each is None else ("time",)
     with one_line(path), whole_file(path) as file, zipfile.ZipFile(file, "w") as archive, ExitStack() as waiting:
         held: dict[str, SpooledTemporaryFile[bytes]] = {}
         for part in parts:
             stop = part.start + len(part.h)
             if part.start == 0:
                 waiting.close()
-                held = {name: waiting.enter_context(SpooledTemporaryFile(HELD)) for name in (*widths, "time")}
+                held = {name: waiting.enter_context(SpooledTemporaryFile(HELD)) for name in (*widths, *timed)}
             for name in widths:
                 held[name].write(np.ascontiguousarray(getattr(part, name), "<f4").data)
-            held["time"].write((np.arange(part.start, stop) * subject.seconds_per_frame).astype("<f8").data)
+            if each is not None:
+                held["time"].write((np.arange(part.start, stop) * each).astype("<f8").data)
             if stop == lengths[part.sequence]:
                 for name, content in held.items():
                     shape = (stop, widths[name]) if name in widths else (stop,)

@@ -11,6 +11,16 @@ COUNT = click.IntRange(min=1)
 SEED = click.IntRange(min=0, max=2**63 - 1)
 
 
+class Segments(click.ParamType):
+    """A number of segments, or all of a recording, which is 0."""
+
+    name = "segments"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        return 0 if value == "all" else COUNT.convert(value, param, ctx)
+
+
 @click.command("evaluate")
 @click.argument("run")
 @data_options
@@ -24,6 +34,8 @@ SEED = click.IntRange(min=0, max=2**63 - 1)
 @click.option("--diagnose", is_flag=True, help="How far importance sampling can be trusted: a line, a figure, numbers.")
 @click.option("--weights", type=COUNT, help="Weights a sequence for --diagnose; default 2000.")
 @click.option("--batch-size", type=COUNT, help="Sequences in a pass at most; default: as trained.")
+@click.option("--carry", type=Segments(), metavar="N|all",
+              help="Segments of a recording that its state is carried over; 1: none. Default: as trained.")  # fmt: skip
 @click.option("--seed", type=SEED, help="Of the noise; default: the run's own.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.json",

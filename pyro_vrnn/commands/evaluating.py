@@ -16,13 +16,19 @@ from pyro_vrnn.commands.subject import Counter, Subject, Told, check_file, open_
 from pyro_vrnn.commands.tables import sequence_table, write_table
 from pyro_vrnn.data import flac_bits_per_sample
 from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.inference.carried import estimate_carried
 from pyro_vrnn.inference.estimators import collect_log_weights, estimate, estimator_for, estimators_for
 from pyro_vrnn.inference.importance import Curve, Diagnosis, diagnose
 from pyro_vrnn.inference.latents import LatentUse, latent_use
 from pyro_vrnn.inference.results import Compression, Estimate, Kind
+from pyro_vrnn.inference.sigma_floor import FloorShare, floor_share
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.tracking import find_run, log_results, tracking_uri
+from pyro_vrnn.training.config import TrainingOptions
 from pyro_vrnn.training.files import write_whole
+
+#: Instead of a number of segments: all of a recording.
+ALL = 0
 
 #: Median effective samples below which the values of importance sampling are warned of, asked or not.
 EFFECTIVE = 2.0
@@ -38,6 +44,8 @@ class Request(NamedTuple):
         weights: Weights a sequence that importance sampling is diagnosed by; None to leave that out.
         batch_size: Sequences in a pass at most; None as trained.
         seed: Of the noise; None for the seed of the run.
+        carry: Segments of a recording that its state is carried over, beside scores of each segment by itself: 1 for
+            these alone, :data:`ALL` for whole recordings, None as trained.
     """
 
     names: Sequence[str] = ()
@@ -46,6 +54,7 @@ class Request(NamedTuple):
     weights: int | None = None
     batch_size: int | None = None
     seed: int | None = None
+    carry: int | None = None
 
 
 class Evaluation(NamedTuple):
@@ -64,10 +73,11 @@ class Evaluation(NamedTuple):
     use: LatentUse | None
     diagnosis: Diagnosis | None
     warnings: list[str]
+    floor: FloorShare | None = None
 
     def metrics(self) -> dict[str, float]:
         """Flat names and numbers, as they are tracked."""
-        holders = [*self.estimates, *self.compressions, self.use, self.diagnosis]
+        holders = [*self.estimates, *self.compressions, self.use, self.diagnosis, self.floor]
         return {name: value for held in holders if held is not None for name, value in held.metrics().items()}
 
 
@@ -106,7 +116,7 @@ def run(
     part = part or "test"
     uri = tracking_uri(given.get("tracking", {}).get("uri"))
     trained, tracked = open_model(reference, uri, device)
-    request = _complete(request, trained.net, trained.config.training.seed, trained.config.training.batch_size)
+    request = _complete(request, trained.net, trained.config.training)
     assert request.seed is not None
     with progress(console) as told:
         subject = subject_of(trained, options, part=part, seed=request.seed, told=told)
@@ -115,6 +125,7 @@ def run(
     for line in [
         *([] if found.use is None else [found.use.line()]),
         *([] if found.diagnosis is None else [found.diagnosis.line()]),
+        *([] if found.floor is None else [found.floor.line()]),
         *(f"warning: {warning}" for warning in found.warnings),
     ]:
         console.print(line)
@@ -128,8 +139,10 @@ def run(
         particles=request.particles,
         repetitions=request.repetitions,
         seed=request.seed,
+        carry="all" if request.carry == ALL else request.carry,
         latents=None if found.use is None else found.use.as_dict(),
         importance=None if found.diagnosis is None else found.diagnosis.as_dict(),
+        share_at_sigma_floor=None if found.floor is None else found.floor.share,
         warnings=found.warnings,
     )
     # Names of their own where the run has histories: train/ and validation/ are curves over its steps.
@@ -179,7 +192,8 @@ def evaluate(net: VRNN, subject: Subject, request: Request, told: Told) -> Evalu
         )
         for name in dict.fromkeys([*(request.names or estimators_for(net)), "iid_gaussian"])
     ]
-    frames = estimates[0].frames
+    frames, carried = estimates[0].frames, _carried(net, subject, request, told)
+    estimates += carried
     estimates += [Estimate(name, Kind.EXACT, nats, frames, subject.scale) for name, nats in subject.references.items()]
     bits = flac_bits_per_sample(subject.sequences, lossless=subject.lossless)
     use = diagnosis = None
@@ -192,7 +206,38 @@ def evaluate(net: VRNN, subject: Subject, request: Request, told: Told) -> Evalu
         diagnosis = diagnose(weights)
     compressions = [] if bits is None else [Compression("flac", bits)]
     warnings = _few_samples(estimates) if diagnosis is None else diagnosis.warnings()
-    return Evaluation(estimates, compressions, use, diagnosis, warnings)
+    floor = floor_share(net, subject.batches(most), seed=seed, dithered=subject.scale.dithered)
+    warnings += [] if floor is None else floor.warnings()
+    if request.carry not in (None, 1) and not carried:
+        warnings.append("nothing is carried: no recording here has two segments (--segment cuts them)")
+    return Evaluation(estimates, compressions, use, diagnosis, warnings, floor)
+
+
+def _carried(net: VRNN, subject: Subject, request: Request, told: Told) -> list[Estimate]:
+    """The same estimates of segments that go on from those before them; none where there are no such segments."""
+    joined = None if request.carry in (None, 1) else subject.carried(request.carry or None)
+    if joined is None or joined.counts.max() == 1:
+        return []
+    assert request.batch_size is not None
+    assert request.seed is not None
+    return [
+        estimate_carried(
+            net,
+            subject.batches(request.batch_size, joined),
+            name,
+            starts=joined.starts,
+            lengths=subject.sequences.lengths,
+            carry=request.carry or None,
+            every=int(subject.sequences.lengths.max()),
+            particles=request.particles,
+            scale=subject.scale,
+            seed=request.seed,
+            repetitions=request.repetitions,
+            progress=Counter(told, f"{name} (carried)", len(subject.sequences)),
+        )
+        for name in dict.fromkeys(request.names or estimators_for(net))
+        if name != "iid_gaussian"
+    ]
 
 
 def _data_name(source: Path) -> str:
@@ -200,14 +245,16 @@ def _data_name(source: Path) -> str:
     return f"data-{source.name[:40]}-{hashlib.sha256(os.fsencode(source)).hexdigest()[:6]}"
 
 
-def _complete(request: Request, net: VRNN, seed: int, batch_size: int | None) -> Request:
+def _complete(request: Request, net: VRNN, trained: TrainingOptions) -> Request:
     """What is asked, with what the run says where nothing was given; refuses what has no meaning for the model."""
     for name in request.names:
         estimator_for(net, name)
     if request.weights is not None and not net.has_latents:
         raise ConfigurationError("--diagnose: the model has no latents, so nothing is sampled; leave it out")
     return request._replace(
-        seed=seed if request.seed is None else request.seed, batch_size=request.batch_size or batch_size or 64
+        seed=trained.seed if request.seed is None else request.seed,
+        batch_size=request.batch_size or trained.batch_size or 64,
+        carry=(trained.carry or 1) if request.carry is None else request.carry,
     )
 
 

@@ -43,6 +43,7 @@ COUNT = click.IntRange(min=1)
 @option("--elbo", "training.elbo", "KL analytic or sampled.", type=click.Choice(["mean-field", "trace"]))
 @option("--objective", "training.objective", "Bound that is maximised.", type=click.Choice(["elbo", "iwae", "fivo"]))
 @option("--particles", "training.particles", "Draws a sequence in the bound; iwae and fivo: 5.", type=COUNT)
+@option("--carry", "training.carry", "Segments of a recording the state is carried over; 1: each anew.", type=COUNT)
 @option("--checkpoint-every", "training.checkpoint_every", "Long sequences: keep every Nth state alone.", type=COUNT)
 @tracking_uri
 @option("--experiment", "tracking.experiment", "MLflow experiment; default pyro_vrnn.")

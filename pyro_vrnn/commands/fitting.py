@@ -18,7 +18,7 @@ from pyro_vrnn.commands.resuming import checkpoint_of, stored_config
 from pyro_vrnn.commands.subject import Subject, progress
 from pyro_vrnn.commands.supervising import report, supervise
 from pyro_vrnn.commands.tables import sequence_table, write_table
-from pyro_vrnn.data import Corpus, load
+from pyro_vrnn.data import Corpus, load, look, runs
 from pyro_vrnn.inference.estimators import ESTIMATORS
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
@@ -74,7 +74,8 @@ def run(
     if config.tracking.uri is not None and shown(config.tracking.uri) != config.tracking.uri:
         # The configuration is stored with the run and the model: a password of the store's must not be.
         config = config.model_copy(update={"tracking": config.tracking.model_copy(update={"uri": None})})
-    config = config.explicit(config.data.frame)
+    source = look(config.data)
+    config = config.explicit(source.frame, source.kind)
     check_objective(config.training, latents=config.model.prior is not None)
     config = settled(config)
     if launches(config.training):
@@ -96,6 +97,10 @@ def _fit(config: Config, world: World, uri: str, resume: str | None, out: Consol
     same_data(world.gather(corpus.checksum))
     for line in corpus.lines():
         out.print(line)
+    if (carry := config.training.carry or 1) > 1:
+        most = max(map(len, runs(corpus.train)))
+        what = f"over {carry} segments of a recording" if most > 1 else "nowhere: no recording has two segments"
+        out.print(f"the state is carried {what}")
     checkpoint = None if resume is None else world.from_first(lambda: checkpoint_of(resume, corpus, uri))
     torch.manual_seed(config.training.seed)
     net = build(config.model, corpus.frame).to(device)
@@ -123,7 +128,7 @@ def _train_and_score(
         out.print(f"resuming {tracked.name} after step {trainer.progress.step}, epoch {trainer.progress.epoch}")
     else:
         write_whole(folder / "config.toml", config.kept().toml().encode())
-        parts = {part: getattr(corpus, part).names for part in ("train", "validation", "test")}
+        parts = {part: sequences.listed() for part, sequences in corpus.parts.items()}
         write_whole(folder / "split.json", json.dumps(parts, indent=1).encode())
         for path in (folder / "config.toml", folder / "split.json"):
             tracked.artifact(path)
@@ -160,6 +165,7 @@ def _train_and_score(
         steps=done.step,
         parameters=parameters_per_part(net),
         latents=None if found.use is None else found.use.as_dict(),
+        share_at_sigma_floor=None if found.floor is None else found.floor.share,
         warnings=found.warnings,
         data=corpus.describe(),
         skipped=[list(item) for item in corpus.skipped],
@@ -212,10 +218,11 @@ def _score(config: Config, corpus: Corpus, net: VRNN, folder: Path, out: Console
         repetitions=config.evaluation.repetitions,
         batch_size=config.training.batch_size,
         seed=config.training.seed,
+        carry=config.training.carry,
     )
     subject = Subject(
         corpus.test,
-        Scale(corpus.frame, corpus.std_lsb, corpus.dither),
+        Scale(corpus.width, corpus.std_lsb, corpus.dither),
         f"test set: {len(corpus.test)} sequences, standardised by the training set",
         corpus.describe(),
         corpus.lossless,

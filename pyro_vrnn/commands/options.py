@@ -36,17 +36,39 @@ def by_room(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return rooms
 
 
-def data_options(function: Function) -> Function:
-    """The options of the data room, the same for every command that reads recordings."""
+def reading_options(function: Function) -> Function:
+    """How files are read and cut, where a source is read as well as where it is prepared."""
     for decorate in reversed(
         [
-            option("--data", "data.source", "Embedded set (see `data list`) or a folder of audio files.", metavar="D"),
             option("--sample-rate", "data.sample_rate", "Expected rate in Hz; default: that of the files.", type=int),
-            flag("--resample", "data.resample", "Convert files of another rate."),
-            flag("--mix", "data.mix", "Mix several channels to one."),
+            flag("--resample/--no-resample", "data.resample", "Convert files of another rate."),
+            flag("--mix/--no-mix", "data.mix", "Mix several channels to one."),
             option("--frame", "data.frame", "Samples a frame; default 200.", type=int),
             option(
                 "--segment", "data.segment", "Cut clips into segments of this many seconds; 0: whole clips.", type=float
+            ),
+        ]
+    ):
+        function = decorate(function)
+    return function
+
+
+def data_options(function: Function) -> Function:
+    """The options of the data room, the same for every command that reads sequences."""
+    for decorate in reversed(
+        [
+            option(
+                "--data",
+                "data.source",
+                "Embedded set (see `data list`), prepared corpus, or a folder of audio files.",
+                metavar="D",
+            ),
+            reading_options,
+            option(
+                "--normaliser",
+                "data.normaliser",
+                "How pen strokes are standardised; released: as the paper's released code does.",
+                type=click.Choice(["training", "released"]),
             ),
             flag(
                 "--dither/--no-dither",
@@ -57,6 +79,18 @@ def data_options(function: Function) -> Function:
     ):
         function = decorate(function)
     return function
+
+
+def data_source(metavar: str) -> Callable[[Function], Function]:
+    """The options of the data room, with the source as an argument of this name."""
+
+    def decorate(function: Function) -> Function:
+        function = data_options(click.argument("data__source", metavar=metavar)(function))
+        parameters = function.__click_params__  # type: ignore[attr-defined]
+        parameters[:] = [parameter for parameter in parameters if "--data" not in parameter.opts]
+        return function
+
+    return decorate
 
 
 def split_options(function: Function) -> Function:

@@ -6,20 +6,12 @@ from typing import Any
 import click
 
 from pyro_vrnn.commands.evaluate import COUNT, SEED
-from pyro_vrnn.commands.options import Function, by_room, data_options, tracking_uri
-
-
-def recordings(function: Function) -> Function:
-    """The options of the data room, with the source as the argument DATA."""
-    function = data_options(click.argument("data__source", metavar="DATA")(function))
-    parameters = function.__click_params__  # type: ignore[attr-defined]
-    parameters[:] = [parameter for parameter in parameters if "--data" not in parameter.opts]
-    return function
+from pyro_vrnn.commands.options import by_room, data_source, tracking_uri
 
 
 @click.command("score")
 @click.argument("run")
-@recordings
+@data_source("DATA")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE",
               help="A row a frame: .csv or .parquet. A row a sequence goes to FILE.sequences.* beside it.")  # fmt: skip
 @click.option("--estimator", "name", metavar="NAME",

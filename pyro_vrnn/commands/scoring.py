@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyro_vrnn.commands import display
 from pyro_vrnn.commands.subject import (
     PLACES,
+    TIME,
     Counter,
     Subject,
     Told,
@@ -23,7 +24,7 @@ from pyro_vrnn.commands.subject import (
 from pyro_vrnn.commands.tables import TableWriter, write_table
 from pyro_vrnn.inference.encode import FrameScores, frame_estimator, score_frames
 from pyro_vrnn.inference.estimators import ESTIMATORS
-from pyro_vrnn.inference.results import Estimate, Scale
+from pyro_vrnn.inference.results import PEN, Estimate, Scale
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.tracking import tracking_uri
 
@@ -56,7 +57,7 @@ def run(
         UserError: Anything a user can mend.
     """
     beside = out.with_suffix(f".sequences{out.suffix}")
-    columns = {**PLACES, "nats": np.float64, "bits_per_sample": np.float64}
+    columns = {**PLACES, **TIME, "nats": np.float64, "bits_per_sample": np.float64}
     for path in (out, beside):
         check_file("--out", path)
         TableWriter(path, columns)  # sees to the ending
@@ -68,18 +69,24 @@ def run(
     seed = trained.config.training.seed if seed is None else seed
     with progress(console) as told:
         subject = subject_of(trained, given["data"], seed=seed, told=told)
-        if subject.scale.std_lsb is None:
-            del columns["bits_per_sample"]
+        columns = {**subject.place_columns, "nats": np.float64}
+        if subject.scale.std_lsb is not None:
+            columns["bits_per_sample"] = np.float64
         if name == "smc":
             columns["ess"] = np.float64
-        nats = np.zeros(len(subject.sequences))
+        if net.binary and name != "smc":
+            columns["pen"] = np.float64
+        nats, pen = np.zeros((2, len(subject.sequences)))
         with TableWriter(out, columns) as table:
             for block in blocks(_scored(net, subject, name, particles, seed, told)):
                 for part in block:
                     nats[part.sequence] += part.nats.sum()
+                    pen[part.sequence] += 0.0 if part.pen is None else part.pen.sum()
                 table.write(_rows(subject, block))
             full = f"{name}_{particles}" if ESTIMATORS[name].particles else name
-            found = Estimate(full, ESTIMATORS[name].kind, nats, subject.sequences.lengths, subject.scale)
+            details = {PEN: pen} if "pen" in columns else {}
+            lengths, kind = subject.sequences.lengths, ESTIMATORS[name].kind
+            found = Estimate(full, kind, nats, lengths, subject.scale, details=details)
             write_table(beside, _sequences(subject, found))
     console.print(display.results_table([found], subject.title))
     console.print(f"{out}: {found.frames.sum()} frames; {beside}: {len(nats)} sequences")
@@ -95,21 +102,28 @@ def _scored(net: VRNN, subject: Subject, name: str, particles: int, seed: int, t
 
 def _rows(subject: Subject, block: list[FrameScores]) -> dict[str, NDArray[Any]]:
     rows = {**subject.places(block), "nats": np.concatenate([part.nats for part in block])}
-    bits = _bits(rows["nats"] / subject.scale.width, subject.scale)
-    ess = [part.ess for part in block if part.ess is not None]
-    return rows | ({} if bits is None else {"bits_per_sample": bits}) | ({"ess": np.concatenate(ess)} if ess else {})
+    beside = {
+        name: np.concatenate([getattr(part, name) for part in block])
+        for name in ("ess", "pen")
+        if getattr(block[0], name) is not None
+    }
+    bits = _bits((rows["nats"] - beside.get("pen", 0.0)) / subject.scale.width, subject.scale)
+    return rows | ({} if bits is None else {"bits_per_sample": bits}) | beside
 
 
 def _sequences(subject: Subject, found: Estimate) -> dict[str, Any]:
     per_frame = found.nats / found.frames
-    bits = _bits(per_frame / subject.scale.width, subject.scale)
+    pen = found.details.get(PEN)
+    offsets = per_frame if pen is None else per_frame - pen / found.frames
+    bits = _bits(offsets / subject.scale.width, subject.scale)
     return {
         "sequence": subject.names,
         "frames": found.frames,
-        "seconds": subject.seconds,
+        **({} if subject.seconds is None else {"seconds": subject.seconds}),
         "nats": found.nats,
         "nats_per_frame": per_frame,
         **({} if bits is None else {"bits_per_sample": bits}),
+        **({} if pen is None else {"pen": pen}),
         "estimator": [found.name] * len(found.nats),
         "kind": [found.kind.label] * len(found.nats),
     }

@@ -12,7 +12,23 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from pyro_vrnn.data import DataOptions, Normaliser, Sequences, load, read, scoring_batches
+from pyro_vrnn.commands.tables import Columns
+from pyro_vrnn.data import (
+    KINDS,
+    WORDS,
+    DataOptions,
+    Joined,
+    Kind,
+    Normaliser,
+    Sequences,
+    groups,
+    load,
+    look,
+    read,
+    runs,
+    scoring_batches,
+    std_in_steps,
+)
 from pyro_vrnn.errors import ConfigurationError, DataError
 from pyro_vrnn.inference.encode import Encoded, FrameScores
 from pyro_vrnn.inference.estimators import Batch
@@ -59,18 +75,29 @@ class Subject:
         return [name.encode("utf-8", "backslashreplace").decode() for name in self.sequences.names]
 
     @property
-    def seconds(self) -> NDArray[np.float64]:
-        """Durations of the sequences, ``(N,)``."""
-        return np.asarray(self.sequences.lengths * self.seconds_per_frame, np.float64)
+    def seconds(self) -> NDArray[np.float64] | None:
+        """Durations of the sequences, ``(N,)``; None where values have no rate."""
+        each = self.seconds_per_frame
+        return None if each is None else np.asarray(self.sequences.lengths * each, np.float64)
 
     @property
-    def seconds_per_frame(self) -> float:
-        """Duration of a frame."""
-        return self.sequences.frame / self.sequences.sample_rate
+    def seconds_per_frame(self) -> float | None:
+        """Duration of a frame; None where values have no rate."""
+        rate = self.sequences.sample_rate
+        return None if rate is None else self.sequences.frame / rate
 
-    def batches(self, most: int) -> Iterator[Batch]:
-        """All sequences, sorted by length, in batches of at most so many; long ones alone and read in pieces."""
-        return _batches(self.sequences, most)
+    def batches(self, most: int, joined: Joined | None = None) -> Iterator[Batch]:
+        """All sequences, sorted by length, in batches of at most so many; long ones alone and read in pieces.
+
+        Args:
+            most: Sequences in a batch.
+            joined: Groups of them, which are batched instead.
+        """
+        return _batches(self.sequences if joined is None else joined, most)
+
+    def carried(self, carry: int | None) -> Joined:
+        """Groups of so many successive segments of a recording, or of all; each is one sequence."""
+        return Joined(self.sequences, groups(runs(self.sequences), carry))
 
     def in_order(self, work: Callable[[Iterator[Batch]], Iterator[Part]]) -> Iterator[Part]:
         """What ``work`` makes of all sequences, in their order.
@@ -82,16 +109,23 @@ class Subject:
             found = work(_batches(self.sequences[together.start : together.stop], WINDOW, first=together.start))
             yield from found if len(together) == 1 else sorted(found, key=lambda part: part.sequence)
 
+    @property
+    def place_columns(self) -> Columns:
+        """What the columns of :meth:`places` hold."""
+        return PLACES | ({} if self.seconds_per_frame is None else TIME)
+
     def places(self, parts: Iterable[FrameScores | Encoded]) -> dict[str, NDArray[Any]]:
-        """Columns that say which frame a row is: sequence, frame, and time of its start in seconds."""
+        """Columns that say which frame a row is: sequence, frame, and time of its start in seconds if it has one."""
         names, counts = self.names, [(part, len(part[-1])) for part in parts]
         frames = np.concatenate([np.arange(part.start, part.start + rows) for part, rows in counts])
         sequences = np.concatenate([np.full(rows, names[part.sequence], object) for part, rows in counts])
-        return {"sequence": sequences, "frame": frames, "time": frames * self.seconds_per_frame}
+        each = self.seconds_per_frame
+        return {"sequence": sequences, "frame": frames} | ({} if each is None else {"time": frames * each})
 
 
-#: What the columns of :meth:`Subject.places` hold.
-PLACES = {"sequence": str, "frame": np.int64, "time": np.float64}
+#: What the columns of :meth:`Subject.places` hold, always and where frames have a time.
+PLACES: dict[str, Any] = {"sequence": str, "frame": np.int64}
+TIME: dict[str, Any] = {"time": np.float64}
 
 
 def open_model(reference: str, uri: str, device: str) -> tuple[TrainedModel, bool]:
@@ -194,7 +228,7 @@ class Counter:
         self.told(self.what, self.done, self.total)
 
 
-def _batches(sequences: Sequences, most: int, *, first: int = 0) -> Iterator[Batch]:
+def _batches(sequences: Sequences | Joined, most: int, *, first: int = 0) -> Iterator[Batch]:
     """Batches whose indices begin at ``first``, of not more frames than one pass of an estimator takes."""
     short = sequences.lengths[sequences.lengths <= LONGEST]
     rows = max(1, min(most, STEPS // int(short.max(initial=1))))
@@ -218,7 +252,7 @@ def _own(trained: TrainedModel, given: Mapping[str, Any], part: str, told: Told 
     sequences = getattr(corpus, part)
     return Subject(
         sequences,
-        Scale(corpus.frame, corpus.std_lsb, own.dither),
+        Scale(corpus.width, corpus.std_lsb, own.dither),
         f"{part} part of {own.source}: {len(sequences)} sequences{_dithered(own)}",
         {"source": own.source, "checksum": corpus.checksum, "dither": own.dither},
         corpus.lossless,
@@ -228,10 +262,24 @@ def _own(trained: TrainedModel, given: Mapping[str, Any], part: str, told: Told 
 
 def _others(trained: TrainedModel, given: Mapping[str, Any], seed: int, told: Told | None) -> Subject:
     data = trained.data
-    as_trained = {name: data[name] for name in ("frame", "sample_rate")} | {"dither": trained.config.data.dither}
+    own = trained.config.data
+    as_trained = {name: data[name] for name in ("frame", "sample_rate")}
+    as_trained |= {"dither": own.dither, "normaliser": own.normaliser}
     options = config.read(None, {"data": {**as_trained, **given}}).data
-    if options.frame != data["frame"]:
-        raise ConfigurationError(f"--frame {options.frame}: the model has frames of {data['frame']} samples")
+    trained_on: Kind = data.get("kind") or look(own).kind  # models stored before there were kinds
+    kind, frame = look(options)
+    if kind != trained_on:
+        raise ConfigurationError(
+            f"--data {options.source}: {KINDS[kind]}, but the model was trained on {KINDS[trained_on]}; "
+            "pass data of that kind"
+        )
+    if frame != data["frame"]:
+        words = WORDS[kind]
+        raise ConfigurationError(
+            f"--frame {options.frame}: the model has frames of {data['frame']} samples"
+            if kind == "audio"
+            else f"--data {options.source}: {words.frame}s of {frame} values, but the model has {data['frame']}"
+        )
     if options.sample_rate != data["sample_rate"]:
         raise ConfigurationError(
             f"--sample-rate {options.sample_rate}: the model was trained at {data['sample_rate']} Hz;"
@@ -243,10 +291,11 @@ def _others(trained: TrainedModel, given: Mapping[str, Any], seed: int, told: To
         if options.dither and "dither" not in given and "--dither" in str(error):
             raise DataError(f"{error} (as it is by default, the model was trained with it): pass --no-dither") from None
         raise
-    count = f"{options.source}: {len(found.sequences)} sequences{_dithered(options)}"
+    sequences = found.sequences
+    count = f"{options.source}: {len(sequences)} sequences{_dithered(options)}"
     return Subject(
-        found.sequences,
-        Scale(options.frame, None if found.lsb is None else float(data["std"]) / found.lsb, options.dither),
+        sequences,
+        Scale(sequences.width, std_in_steps(sequences.normaliser, found.lsb, sequences.width), options.dither),
         count + (f", {len(found.skipped)} files skipped" if found.skipped else ""),
         {
             "source": options.source,
@@ -258,7 +307,7 @@ def _others(trained: TrainedModel, given: Mapping[str, Any], seed: int, told: To
 
 
 def _normaliser(trained: TrainedModel) -> Normaliser:
-    return Normaliser(float(trained.data["mean"]), float(trained.data["std"]))
+    return Normaliser(trained.data["mean"], trained.data["std"])
 
 
 def _dithered(options: DataOptions) -> str:

@@ -84,7 +84,7 @@ def sequence_table(
     estimates: Sequence[Estimate],
     names: Sequence[str],
     speakers: Sequence[str] | None,
-    seconds: ArrayLike,
+    seconds: ArrayLike | None,
 ) -> dict[str, NDArray]:
     """One row a sequence, for comparing models pair by pair.
 
@@ -92,7 +92,7 @@ def sequence_table(
         estimates: Of the same sequences in the same order.
         names: Of the N sequences.
         speakers: Theirs, or None where they are not known.
-        seconds: Durations, ``(N,)``.
+        seconds: Durations, ``(N,)``, or None where they have none.
 
     Returns:
         ``sequence``, ``speaker``, ``frames``, ``seconds``; then for each estimate its nats under its name, their
@@ -102,7 +102,9 @@ def sequence_table(
     table: dict[str, NDArray] = {"sequence": np.asarray(names)}
     if speakers is not None:
         table["speaker"] = np.asarray(speakers)
-    table |= {"frames": estimates[0].frames, "seconds": np.asarray(seconds, dtype=np.float64)}
+    table["frames"] = estimates[0].frames
+    if seconds is not None:
+        table["seconds"] = np.asarray(seconds, dtype=np.float64)
     for estimate in estimates:
         table[estimate.name] = estimate.nats
         if estimate.monte_carlo is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from pyro_vrnn.comparison.paired import LEVEL, Mean, Paired, compare, over_seeds, over_trainings
 from pyro_vrnn.comparison.runs import REFERENCES, Scored
 from pyro_vrnn.inference.results import Kind
-from pyro_vrnn.model.variants import VARIANTS
+from pyro_vrnn.model.variants import PEN, VARIANTS
 
 #: Estimates in the order of columns, without their numbers of particles.
 ORDER = ("exact", "elbo", "elbo_sampled", "iwae", "smc", "stepwise")
@@ -145,7 +145,8 @@ def _named(run: Scored) -> dict[str, Any]:
     flat = {name: value for name, value in flat.items() if name not in ("training.seed", "data.source")}
     own = VARIANTS[next(name for name in (run.config.model.variant, "vrnn-i", "vrnn-gauss") if name in VARIANTS)]
     for part in PARTS:
-        if flat.get(part) == getattr(own, part.partition(".")[2]):
+        usual = getattr(own, part.partition(".")[2])
+        if flat.get(part) in (usual, PEN.get(usual)):
             flat.pop(part, None)
     return flat
 

@@ -16,8 +16,12 @@ from .sequences import INT16_STEP
 SUFFIXES = frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".nist"})
 FORMATS = "WAV, FLAC, OGG, MP3 or NIST SPHERE"
 
-BLOCK = 1 << 20  # samples of a channel read at once
+BLOCK = 1 << 20  # samples read at once, those of all channels together
+RATIO = 256  # how far apart two rates may be: from 1 Hz, a header of 44 bytes would ask for hours
+PAGE = 1 << 16  # bytes; an OGG page has at most 65,307
 STREAMED = 0x7FFFF000  # sizes from here on stand for "unknown" in the headers of WAV files written to a pipe
+
+UNKNOWN = 1 << 62  # what libsndfile says of a FLAC stream that does not tell its length
 
 _INTEGERS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _FLOATS = {"FLOAT", "DOUBLE"}
@@ -68,7 +72,7 @@ def probe(path: Path) -> Header:
         raise UnusableError("the file is empty")
     try:
         with soundfile.SoundFile(path) as sound:
-            _check_complete(head, size, sound)
+            _check_complete(path, head, size, sound)
             return Header(sound.samplerate, sound.channels, sound.frames, _grid(sound.subtype))
     except soundfile.LibsndfileError as error:
         if b"shorten" in head:
@@ -88,9 +92,12 @@ def decode(path: Path, header: Header, *, rate: int) -> np.ndarray:
         rate: The wanted rate in Hz.
 
     Raises:
-        UnusableError: The file ends early, is corrupt or holds values that are not finite.
+        UnusableError: The file ends early, is corrupt, has changed since it was probed, holds values that are not
+            finite, or has a rate that is too far from the wanted one.
         DataError: There is no room for a long file's samples.
     """
+    if max(header.rate, rate) > RATIO * min(header.rate, rate):
+        raise UnusableError(f"{header.rate} Hz is too far from {rate} Hz to be converted")
     return gather(_pieces(path, header, rate=rate), header.grid.dtype, expected=header.samples, what=str(path))
 
 
@@ -116,7 +123,9 @@ def _blocks(path: Path, header: Header, *, dtype: str) -> Iterator[np.ndarray]:
     seen = 0
     try:
         with soundfile.SoundFile(path) as sound:
-            while len(block := sound.read(BLOCK, dtype=dtype, always_2d=True)):
+            if Header(sound.samplerate, sound.channels, sound.frames, _grid(sound.subtype)) != header:
+                raise UnusableError("changed while it was read")
+            while len(block := sound.read(max(1, BLOCK // header.channels), dtype=dtype, always_2d=True)):
                 seen += len(block)
                 yield block
     except soundfile.LibsndfileError as error:
@@ -140,9 +149,16 @@ def _grid(subtype: str) -> Grid:
     return Grid(INT16_STEP, False, np.int16)
 
 
-def _check_complete(head: bytes, size: int, sound: soundfile.SoundFile) -> None:
+def _check_complete(path: Path, head: bytes, size: int, sound: soundfile.SoundFile) -> None:
     """Compare with what the header promises: libsndfile quietly announces what is there instead."""
-    if head.startswith(b"NIST"):
+    if sound.frames >= UNKNOWN:
+        raise UnusableError("does not say how many samples it has; write it again to a file, not to a pipe")
+    if head.startswith(b"OggS"):
+        _check_last_page(path, size)
+    elif head.startswith(b"NIST"):
+        length = head[8:16].strip()
+        if not length.isdigit() or int(length) < 1024:
+            raise UnusableError("its SPHERE header is damaged: it has no length")
         count = re.search(rb"sample_count -i (\d+)", head)
         if count and sound.frames < int(count[1]):
             raise UnusableError(f"truncated: {sound.frames} of {int(count[1])} samples are there")
@@ -151,6 +167,18 @@ def _check_complete(head: bytes, size: int, sound: soundfile.SoundFile) -> None:
         data = re.search(r"data : (\d+) \(should be (\d+)\)", sound.extra_info)
         if data and int(data[2]) < int(data[1]) < STREAMED:
             raise UnusableError(f"truncated: {data[2]} of {data[1]} bytes of samples are there")
+
+
+def _check_last_page(path: Path, size: int) -> None:
+    """See that an OGG file ends with the whole of a page that is marked as the last (RFC 3533, section 6)."""
+    with path.open("rb") as file:
+        file.seek(max(0, size - PAGE))
+        tail = file.read()
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    segments = page[26] if len(page) > 26 else 0
+    whole = segments and len(page) >= 27 + segments + sum(page[27 : 27 + segments])
+    if not (whole and page[5] & 4):
+        raise UnusableError("truncated: the end of its stream is missing")
 
 
 def _detail(error: soundfile.LibsndfileError) -> str:

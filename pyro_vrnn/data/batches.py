@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from .joining import Joined
     from .sequences import Sequences
 
 # Shuffled sequences are sorted by length within pools of so many batches. In a corpus of a few batches that alone
@@ -75,10 +76,12 @@ class Share(NamedTuple):
     Attributes:
         batch: The rows; one of padding alone for a process that none are left for.
         frames: Frames of the whole batch, over all processes.
+        resets: Which rows begin anew, bool, shape `(B,)`; None where all do, as they do not follow recordings.
     """
 
     batch: Batch
     frames: int
+    resets: Tensor | None = None
 
 
 def shares(
@@ -101,7 +104,7 @@ def shares(
 
 
 def scoring_batches(
-    sequences: Sequences, rows: int, longest: int = 4096, among: np.ndarray | None = None
+    sequences: Sequences | Joined, rows: int, longest: int = 4096, among: np.ndarray | None = None
 ) -> Iterator[Batch | LongBatch]:
     """Every sequence exactly once, sorted by length, the long ones alone and read in pieces. A dither's draw is 0.
 
@@ -144,7 +147,7 @@ def plan(lengths: np.ndarray, batch_size: int, *, shuffle: int | None = None) ->
     return [planned[k] for k in generator.permutation(len(planned))]
 
 
-def collate(sequences: Sequences, indices: np.ndarray, *, draw: int = 0) -> Batch:
+def collate(sequences: Sequences | Joined, indices: np.ndarray, *, draw: int = 0) -> Batch:
     """The batch of the sequences at these positions, in this order, with this draw of the dither's noise."""
     import numpy as np
     import torch

@@ -25,9 +25,9 @@ def flac_bits_per_sample(sequences: Sequences, *, lossless: bool) -> float | Non
         lossless: Whether its samples are the source's integers (`Corpus.lossless`).
 
     Returns:
-        None where that would say nothing of the source, because it is not lossless or has more than 16 bits.
+        None where that would say nothing of the source, because it is no sound, not lossless or has more than 16 bits.
     """
-    if not lossless or any(sequences.samples(i).dtype != np.int16 for i in range(len(sequences))):
+    if sequences.kind != "audio" or not lossless or any(sequences.stored(i) != np.int16 for i in range(len(sequences))):
         return None
     with tempfile.TemporaryDirectory(prefix="vrnn") as folder:
         path = Path(folder) / "all.flac"
@@ -38,10 +38,11 @@ def flac_bits_per_sample(sequences: Sequences, *, lossless: bool) -> float | Non
 def write_flac(path: Path, sequences: Sequences) -> None:
     """Write the stored int16 samples of all sequences, one after another in their order, as one FLAC file."""
     rate = sequences.sample_rate
+    assert rate is not None  # sound has one
     if rate > _COARSE or (rate > _FINE and rate % 10):
         rate = _OTHER  # no sample and no prediction depends on it
+    block = max(1, BLOCK // sequences.frame)  # frames
     with soundfile.SoundFile(path, "w", rate, 1, "PCM_16", format="FLAC", compression_level=1.0) as file:
         for i in range(len(sequences)):
-            samples = sequences.samples(i).reshape(-1)
-            for start in range(0, samples.size, BLOCK):
-                file.write(np.ascontiguousarray(samples[start : start + BLOCK]))
+            for start in range(0, int(sequences.lengths[i]), block):
+                file.write(np.ascontiguousarray(sequences.samples(i, start, start + block).reshape(-1)))

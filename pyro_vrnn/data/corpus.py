@@ -1,34 +1,34 @@
-"""From a source's name to three parts of standardised sequences."""
+"""Three parts of standardised sequences, and what is known of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import log
+from math import exp
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import DataError
-from . import linear_gaussian
-from .dither import Dither
-from .options import EMBEDDED, LINEAR_GAUSSIAN, DataOptions
-from .recordings import Progress, Recordings, Skipped, read_recordings, segment_frames
-from .sequences import Normaliser, Sequences
-from .splits import check_options, find_speakers, split_names
-from .statistics import moments
+from .kinds import WORDS, Kind, width_of
+from .normaliser import Normaliser
+from .recordings import Skipped
+from .sequences import Sequences
+
+FEW = 4  # values whose mean and standard deviation are printed one by one
+
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Recordings in three parts, standardised by the statistics of the training part.
+    """Sequences in three parts, standardised by the statistics of the training part.
 
     Attributes:
-        name: The embedded set's name or the folder.
-        sample_rate: Rate in Hz; of a simulated set one frame a second.
-        frame: Samples a frame.
+        name: The embedded set's name, the folder or the prepared cache.
+        sample_rate: Rate in Hz; of a simulated set one frame a second; None where values have no rate.
+        frame: Values a frame: samples, 3 of a pen, D of arrays.
         lsb: Amplitude of one step of the source's integer grid (2**-15 for 16 bit and for lossy files, the finest one
-            where files differ); None for float sources.
-        lossless: Whether the scored samples are the source's integer samples: nothing was resampled, mixed, decoded
-            from a lossy format or rounded to float32.
+            where files differ; 1 for integer coordinates); None for float sources.
+        lossless: Whether the scored values are the source's integers: nothing was resampled, mixed, decoded from a
+            lossy format or rounded to float32.
         normaliser: Mean and standard deviation of the training part's amplitudes, always without dither.
         train: The training part.
         validation: The validation part.
@@ -36,17 +36,18 @@ class Corpus:
         skipped: Files that were left out, and why.
         checksum: SHA-256 over the relative names and contents of all used files.
         speakers: Number of speakers, or None where they are unknown.
-        clips: Number of used files.
+        clips: Number of recordings, drawings or series that were used, before they were cut into segments.
         dropped: Samples at the ends of clips that fill no whole frame (or segment).
         constant_clips: Clips of one value only, such as digital silence.
         constant_frames: Frames of one value only.
-        dither: Whether uniform noise of one step of the grid is added to every sample that is read.
+        dither: Whether uniform noise of one step of the grid is added to every continuous value that is read.
         references: What the process that made the data says of them: log-densities of each test sequence in nats of
             the standardised values, by name (see `linear_gaussian.references`); empty for recordings.
+        kind: What the sequences are of.
     """
 
     name: str
-    sample_rate: int
+    sample_rate: int | None
     frame: int
     lsb: float | None
     lossless: bool
@@ -63,16 +64,36 @@ class Corpus:
     constant_frames: int = 0
     dither: bool = False
     references: Mapping[str, np.ndarray] = field(default_factory=dict)
+    kind: Kind = "audio"
+
+    @property
+    def width(self) -> int:
+        """Continuous values a frame: 2 of a pen's 3, all of others."""
+        return width_of(self.kind, self.frame)
 
     @property
     def std_lsb(self) -> float | None:
-        """The standard deviation in steps of the source's grid, which turns nats into bits a sample."""
-        return None if self.lsb is None else self.normaliser.std / self.lsb
+        """The standard deviation in steps of the source's grid, which turns nats into bits a value.
+
+        Where values of a frame have their own, it is the geometric mean over the continuous ones.
+        """
+        return std_in_steps(self.normaliser, self.lsb, self.width)
+
+    @property
+    def parts(self) -> dict[str, Sequences]:
+        """The three parts by their names."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the process that made the data is known."""
+        return bool(self.references)
 
     def with_normaliser(self, normaliser: Normaliser) -> "Corpus":
-        """The same recordings, standardised by another map (such as that of the corpus a model was trained on)."""
-        parts = {part: sequences.with_normaliser(normaliser) for part, sequences in self._parts().items()}
-        shift = self.test.lengths * self.frame * log(normaliser.std / self.normaliser.std)
+        """The same values, standardised by another map (such as that of the corpus a model was trained on)."""
+        parts = {part: sequences.with_normaliser(normaliser) for part, sequences in self.parts.items()}
+        wider = normaliser.log_std(self.width) - self.normaliser.log_std(self.width)
+        shift = self.test.lengths * self.width * wider
         references = {name: nats + shift for name, nats in self.references.items()}
         return replace(self, normaliser=normaliser, references=references, **parts)  # type: ignore[arg-type]
 
@@ -80,116 +101,68 @@ class Corpus:
         """Numbers and names for a record of the data, by names that stay."""
         described: dict[str, Any] = {
             "name": self.name,
+            "kind": self.kind,
             "sample_rate": self.sample_rate,
             "frame": self.frame,
             "lsb": self.lsb,
             "lossless": self.lossless,
             "dither": self.dither,
-            "mean": self.normaliser.mean,
-            "std": self.normaliser.std,
+            "mean": _plain(self.normaliser.mean),
+            "std": _plain(self.normaliser.std),
             "checksum": self.checksum,
             "clips": self.clips,
             "speakers": self.speakers,
-            "hours": None if self._simulated else sum(part.seconds for part in self._parts().values()) / 3600,
-            "frames": sum(int(part.lengths.sum()) for part in self._parts().values()),
+            "hours": self._hours(*self.parts.values()),
+            "frames": sum(int(part.lengths.sum()) for part in self.parts.values()),
             "dropped_samples": self.dropped,
             "skipped_files": len(self.skipped),
             "constant_clips": self.constant_clips,
             "constant_frames": self.constant_frames,
         }
-        for name, part in self._parts().items():
+        for name, part in self.parts.items():
             described[f"{name}_sequences"] = len(part)
             described[f"{name}_frames"] = int(part.lengths.sum())
-            described[f"{name}_hours"] = None if self._simulated else part.seconds / 3600
-            described[f"{name}_speakers"] = None if part.speakers is None else len(set(part.speakers))
+            described[f"{name}_hours"] = self._hours(part)
+            described[f"{name}_speakers"] = part.voices
         return described
 
     def lines(self) -> list[str]:
         """What people should know before they train on this corpus, a few lines."""
-        seen = self.describe()
-        counts = f"{seen['frames']} frames of {self.frame}"
-        if self._simulated:
-            lines = [f"{self.name}: {self.clips} simulated sequences, {counts} values, checksum {self.checksum[:12]}"]
+        words, seen = WORDS[self.kind], self.describe()
+        frames = f"{seen['frames']} {words.frame}s of {self.frame}"
+        checksum = f"checksum {self.checksum[:12]}"
+        if self.simulated:
+            told = [f"{self.name}: {self.clips} simulated sequences, {frames} values, {checksum}"]
         else:
-            lines = [
-                f"{self.name}: {self.clips} clips{_speakers(self.speakers)}, {_duration(seen['hours'])} "
-                f"at {self.sample_rate} Hz, {counts} samples, checksum {self.checksum[:12]}"
+            hours = seen["hours"]
+            lasting = "" if hours is None else f"{_duration(hours)} at {self.sample_rate} Hz, "
+            told = [
+                f"{self.name}: {self.clips} {words.sequence}s{_speakers(self, self.speakers)}, "
+                f"{lasting}{frames} {words.value}s, {checksum}"
             ]
-        for name, part in self._parts().items():
-            extent = _speakers(seen[f"{name}_speakers"])
-            extent += "" if self._simulated else f", {_duration(seen[f'{name}_hours'])}"
-            lengths = f"{part.lengths.min()} to {part.lengths.max()} frames (mean {part.lengths.mean():.2f})"
-            lines.append(f"{name}: {len(part)} sequences{extent}, {lengths}")
-        steps = "" if self.std_lsb is None else f" ({self.std_lsb:.1f} steps of the source's grid)"
-        lines.append(f"standardised by mean {self.normaliser.mean:.3g} and std {self.normaliser.std:.4g}{steps}")
+        for name, part in self.parts.items():
+            extent = _speakers(self, seen[f"{name}_speakers"])
+            hours = seen[f"{name}_hours"]
+            extent += "" if hours is None else f", {_duration(hours)}"
+            lengths = f"{part.lengths.min()} to {part.lengths.max()} {words.frame}s (mean {part.lengths.mean():.2f})"
+            told.append(f"{name}: {len(part)} sequences{extent}, {lengths}")
+        told.append(_standardised(self))
         if self.dither:
-            lines.append("dithered by noise of one step of the grid: densities bound probabilities of the integers")
+            told.append("dithered by noise of one step of the grid: densities bound probabilities of the integers")
         if self.dropped:
-            lines.append(f"dropped: {self.dropped} samples at the ends of clips that fill no frame or segment")
+            told.append(f"dropped: {self.dropped} samples at the ends of clips that fill no frame or segment")
         if self.skipped:
             shown = "; ".join(f"{path} ({reason})" for path, reason in self.skipped[:3])
-            lines.append(f"skipped: {len(self.skipped)} files: {shown}{'; ...' if len(self.skipped) > 3 else ''}")
+            told.append(f"skipped: {len(self.skipped)} files: {shown}{'; ...' if len(self.skipped) > 3 else ''}")
         if self.constant_frames and not self.dither:
-            lines.append(
-                f"warning: {self.constant_frames} frames ({self.constant_clips} whole clips) are digital silence: "
-                "a density of continuous values has no upper bound there"
-            )
-        return lines
+            told.append(_constant(self))
+        return told
 
-    @property
-    def _simulated(self) -> bool:
-        return bool(self.references)
-
-    def _parts(self) -> dict[str, Sequences]:
-        return {"train": self.train, "validation": self.validation, "test": self.test}
-
-
-def load(options: DataOptions, *, seed: int, progress: Progress | None = None) -> Corpus:
-    """Read, split and standardise a corpus; what is simulated is the same for every seed.
-
-    Args:
-        options: What is read and how.
-        seed: Which random split, and which noise of a dither.
-        progress: Called with what is being done, how many items are done, and how many there are.
-
-    Raises:
-        DataError: Something a user can mend, in one line.
-    """
-    if options.source == LINEAR_GAUSSIAN:
-        return _simulate(options)
-    name = options.source
-    options = _resolve(options, progress)
-    found = read_recordings(options, progress)
-    names = [clip.name for clip in found.clips]
-    speakers = find_speakers(names, options)
-    split = split_names(names, speakers, options, seed=seed, skipped={path for path, _ in found.skipped})
-    training = moments(found.clips[i].frames for i in split.train)
-    if training.squares == 0:
-        raise DataError(f"--data {name}: the training part is digital silence; expected recordings of sound")
-    normaliser = Normaliser(training.mean, training.std)
-
-    def part(indices: Sequence[int]) -> Sequences:
-        return _sequences(found, indices, speakers, options, normaliser, seed)
-
-    return Corpus(
-        name=name,
-        sample_rate=found.sample_rate,
-        frame=options.frame,
-        lsb=found.grid.lsb,
-        lossless=found.grid.lossless,
-        normaliser=normaliser,
-        train=part(split.train),
-        validation=part(split.validation),
-        test=part(split.test),
-        skipped=found.skipped,
-        checksum=found.checksum,
-        speakers=None if speakers is None else len(set(speakers)),
-        clips=len(found.clips),
-        dropped=found.dropped,
-        constant_clips=found.constant_clips,
-        constant_frames=found.constant_frames,
-        dither=options.dither,
-    )
+    def _hours(self, *parts: Sequences) -> float | None:
+        if self.simulated:
+            return None
+        seconds = [part.seconds for part in parts]
+        return None if None in seconds else sum(one for one in seconds if one is not None) / 3600
 
 
 class Unsplit(NamedTuple):
@@ -208,102 +181,52 @@ class Unsplit(NamedTuple):
     lossless: bool
 
 
-def read(options: DataOptions, normaliser: Normaliser, *, seed: int = 0, progress: Progress | None = None) -> Unsplit:
-    """All recordings of a source without any split, for scoring, encoding or priming with a trained model.
+def std_in_steps(normaliser: Normaliser, lsb: float | None, width: int) -> float | None:
+    """As `Corpus.std_lsb`: None where there is no grid.
 
     Args:
-        options: What is read and how; here `source` may also be one audio file, and nothing is said about splits.
-        normaliser: The map of the corpus that the model was trained on.
-        seed: Which noise of a dither.
-        progress: As in `load`.
-
-    Raises:
-        DataError: Something a user can mend, in one line.
+        normaliser: The map to standardised values.
+        lsb: Amplitude of one step of the grid.
+        width: Continuous values a frame.
     """
-    if options.source == LINEAR_GAUSSIAN:
-        linear_gaussian.check_options(options)
-        return Unsplit(linear_gaussian.sequences(linear_gaussian.parts(), normaliser), (), None, False)
-    options = _resolve(options, progress)
-    found = read_recordings(options, progress)
-    speakers = find_speakers([clip.name for clip in found.clips], options)
-    sequences = _sequences(found, range(len(found.clips)), speakers, options, normaliser, seed)
-    return Unsplit(sequences, found.skipped, found.grid.lsb, found.grid.lossless)
+    if lsb is None:
+        return None
+    return (normaliser.std if isinstance(normaliser.std, float) else exp(normaliser.log_std(width))) / lsb
 
 
-def _resolve(options: DataOptions, progress: Progress | None) -> DataOptions:
-    """Options that make sense and whose source is a folder or a file; an embedded set is rendered on first use."""
-    if options.source not in EMBEDDED:
-        check_options(options)
-        return options
-    from . import demo
-
-    own = {
-        "speaker_pattern": options.speaker_pattern or demo.SPEAKER_PATTERN,
-        "segment": demo.SEGMENT if options.segment is None else options.segment,
-    }
-    options = options.model_copy(update=own)
-    check_options(options)
-    return options.model_copy(update={"source": str(demo.prepare(progress))})
+def _plain(numbers: float | tuple[float, ...]) -> float | list[float]:
+    return numbers if isinstance(numbers, float) else list(numbers)
 
 
-def _sequences(
-    found: Recordings,
-    indices: Sequence[int],
-    speakers: Sequence[str] | None,
-    options: DataOptions,
-    normaliser: Normaliser,
-    seed: int,
-) -> Sequences:
-    """Whole clips, or their segments in order; all of a clip's segments are in one part."""
-    segment = segment_frames(options, found.sample_rate)
-    frames, names, voices = [], [], []
-    for i in indices:
-        clip = found.clips[i]
-        for k in range(len(clip.frames) // segment if segment else 1):
-            frames.append(clip.frames[k * segment : (k + 1) * segment] if segment else clip.frames)
-            names.append(f"{clip.name}#{k}" if segment else clip.name)
-            voices.append("" if speakers is None else speakers[i])
-    dither = None
-    if options.dither:
-        assert found.grid.lsb is not None  # read_recordings has refused floats
-        dither = Dither(seed, found.grid.lsb, range(len(frames)))
-    return Sequences(
-        frames,
-        names,
-        None if speakers is None else voices,
-        frame=options.frame,
-        sample_rate=found.sample_rate,
-        normaliser=normaliser,
-        dither=dither,
-    )
+def _standardised(corpus: Corpus) -> str:
+    mean, std = corpus.normaliser.mean, corpus.normaliser.std
+    steps = "" if corpus.std_lsb is None else f" ({corpus.std_lsb:.1f} steps of the source's grid)"
+    if isinstance(mean, float) or isinstance(std, float):
+        return f"standardised by mean {mean:.3g} and std {std:.4g}{steps}"
+    if corpus.kind == "pen":
+        return f"offsets standardised by mean {mean[0]:.3g} and std {std[0]:.4g}{steps}"
+    means, stds = (", ".join(f"{x:.3g}" for x in numbers[:FEW]) for numbers in (mean, std))
+    more = f", ... ({len(std)} in all)" if len(std) > FEW else ""
+    return f"each value standardised by mean {means}{more} and std {stds}{more}{steps}"
 
 
-def _simulate(options: DataOptions) -> Corpus:
-    linear_gaussian.check_options(options)
-    parts = linear_gaussian.parts()
-    raw, training = Normaliser(0.0, 1.0), moments([parts["train"]])
-    train, validation, test = (linear_gaussian.sequences({name: parts[name]}, raw) for name in parts)
-    return Corpus(
-        name=options.source,
-        sample_rate=linear_gaussian.RATE,
-        frame=train.frame,
-        lsb=None,
-        lossless=False,
-        normaliser=raw,
-        train=train,
-        validation=validation,
-        test=test,
-        skipped=(),
-        checksum=linear_gaussian.checksum(parts),
-        speakers=None,
-        clips=len(train) + len(validation) + len(test),
-        references=linear_gaussian.references(linear_gaussian.MODEL, parts["test"]),
-    ).with_normaliser(Normaliser(training.mean, training.std))
+def _constant(corpus: Corpus) -> str:
+    unbounded = "a density of continuous values has no upper bound there"
+    if corpus.kind == "audio":
+        return (
+            f"warning: {corpus.constant_frames} frames ({corpus.constant_clips} whole clips) are digital silence: "
+            f"{unbounded}"
+        )
+    what = "have an offset of exactly 0" if corpus.kind == "pen" else "repeat the one before"
+    remedy = "" if corpus.lsb is None else "; pass --dither"
+    share = corpus.constant_frames / sum(int(part.lengths.sum()) for part in corpus.parts.values())
+    frames = f"{corpus.constant_frames} {WORDS[corpus.kind].frame}s ({share:.1%})"
+    return f"warning: {frames} {what}: {unbounded}{remedy}"
 
 
 def _duration(hours: float) -> str:
     return f"{hours:.2f} h" if hours >= 1 else f"{60 * hours:.1f} min"
 
 
-def _speakers(number: int | None) -> str:
-    return "" if number is None else f", {number} speaker{'s' * (number != 1)}"
+def _speakers(corpus: Corpus, number: int | None) -> str:
+    return "" if number is None else f", {number} {WORDS[corpus.kind].speaker}{'s' * (number != 1)}"

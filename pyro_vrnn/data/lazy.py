@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+    from .joining import Joined
     from .sequences import Sequences
 
 
@@ -18,7 +19,7 @@ class LazyFrames:
         index: Which sequence.
     """
 
-    def __init__(self, sequences: Sequences, index: int) -> None:
+    def __init__(self, sequences: Sequences | Joined, index: int) -> None:
         self._sequences, self._index = sequences, index
 
     @property

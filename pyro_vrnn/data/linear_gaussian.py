@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import DataError
+from .normaliser import Normaliser
 from .options import LINEAR_GAUSSIAN, DataOptions
-from .sequences import Normaliser, Sequences
+from .sequences import Sequences
 
 STEPS = 40  # frames a sequence
 SIZES = {"train": 2000, "validation": 200, "test": 300}  # sequences
@@ -114,7 +115,7 @@ def sequences(parts: Mapping[str, np.ndarray], normaliser: Normaliser) -> Sequen
     """Sequences of one or several parts, one after another; a step counts as a second."""
     names = [f"{part}/{i:04d}" for part, y in parts.items() for i in range(len(y))]
     frames = [y_i for y in parts.values() for y_i in y]
-    return Sequences(frames, names, None, frame=len(MODEL.R), sample_rate=RATE, normaliser=normaliser)
+    return Sequences(frames, names, None, frame=len(MODEL.R), sample_rate=RATE, normaliser=normaliser, kind="arrays")
 
 
 def checksum(parts: Mapping[str, np.ndarray]) -> str:

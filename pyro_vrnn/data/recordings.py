@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,9 +89,9 @@ def read_recordings(options: DataOptions, progress: Progress | None = None) -> R
         except UnusableError as reason:
             skipped.append(Skipped(name, str(reason)))
     _nothing_left(options.source, headers, skipped)
-    rate = _check_agreement(options, headers)
+    rate = common_rate(options, headers)
     if options.dither:
-        _check_integers(options, headers, rate)
+        check_integers(options, headers, rate)
     segment = segment_frames(options, rate)
     clips: list[Clip] = []
     digest = hashlib.sha256()
@@ -100,7 +100,7 @@ def read_recordings(options: DataOptions, progress: Progress | None = None) -> R
         try:
             samples = decode(root / name, header, rate=rate)
             frames = _frames(samples, options, segment)
-            content = _digest(root / name)
+            content = digest_of(root / name)
         except UnusableError as reason:
             skipped.append(Skipped(name, str(reason)))
         else:
@@ -117,7 +117,7 @@ def read_recordings(options: DataOptions, progress: Progress | None = None) -> R
     return Recordings(
         clips=clips,
         sample_rate=rate,
-        grid=_common_grid(used, rate),
+        grid=common_grid(used, rate),
         skipped=tuple(sorted(skipped)),
         dropped=dropped,
         constant_clips=constant_clips,
@@ -144,7 +144,7 @@ def _find(source: str) -> tuple[Path, list[str], list[Skipped]]:
                 f"--data {source}: no such folder; expected an embedded set's name or a folder of audio files"
             )
         skipped: list[Skipped] = []
-        names = sorted(_walk(str(root), "", os.path.realpath(root), skipped))
+        names = sorted(walk(str(root), "", os.path.realpath(root), skipped))
     except OSError as error:
         raise DataError(f"--data {source}: {error.filename or source} cannot be read: {error.strerror}") from None
     if not names and not skipped:
@@ -152,16 +152,27 @@ def _find(source: str) -> tuple[Path, list[str], list[Skipped]]:
     return root, names, skipped
 
 
-def _walk(folder: str, prefix: str, root: str, skipped: list[Skipped]) -> Iterator[str]:
+def walk(
+    folder: str, prefix: str, root: str, skipped: list[Skipped], suffixes: Collection[str] | None = SUFFIXES
+) -> Iterator[str]:
+    """Relative POSIX paths of the files under a folder; links that leave it or lead nowhere are skipped.
+
+    Args:
+        folder: Where to look.
+        prefix: Its path relative to the root, with a slash at its end.
+        root: The real path that links must not leave.
+        skipped: What is left out is appended here.
+        suffixes: In lower case, of wanted files; None for all.
+    """
     with os.scandir(folder) as entries:
         for entry in entries:
             name = prefix + entry.name
-            is_audio = os.path.splitext(entry.name)[1].lower() in SUFFIXES
+            is_wanted = suffixes is None or os.path.splitext(entry.name)[1].lower() in suffixes
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path, name + "/", root, skipped)
+                yield from walk(entry.path, name + "/", root, skipped, suffixes)
             elif entry.is_symlink() and entry.is_dir():
                 skipped.append(Skipped(name, "a symbolic link to a folder, which is not followed"))
-            elif not is_audio:
+            elif not is_wanted:
                 continue
             elif entry.is_symlink() and not os.path.realpath(entry.path).startswith(os.path.join(root, "")):
                 skipped.append(Skipped(name, "a symbolic link that leaves the folder"))
@@ -180,8 +191,12 @@ def _nothing_left(source: str, used: object, skipped: list[Skipped]) -> None:
         )
 
 
-def _check_agreement(options: DataOptions, headers: dict[str, Header]) -> int:
-    """The rate at which everything is read."""
+def common_rate(options: DataOptions, headers: dict[str, Header]) -> int:
+    """The rate in Hz at which everything is read.
+
+    Raises:
+        DataError: Files differ in what no default can decide (channels, rates).
+    """
     if not options.mix:
         for name, header in headers.items():
             if header.channels > 1:
@@ -207,8 +222,12 @@ def _check_agreement(options: DataOptions, headers: dict[str, Header]) -> int:
     )
 
 
-def _check_integers(options: DataOptions, headers: dict[str, Header], rate: int) -> None:
-    """See that every scored sample is one of the file's integers, and that all files count in the same steps."""
+def check_integers(options: DataOptions, headers: dict[str, Header], rate: int) -> None:
+    """See that every scored sample is one of the file's integers, and that all files count in the same steps.
+
+    Raises:
+        DataError: A file for which noise of one step would bound nothing.
+    """
     first, (_, _, _, common) = next(iter(headers.items()))
     for name, (own_rate, channels, _, grid) in headers.items():
         if grid.lsb is None:
@@ -240,14 +259,20 @@ def _frames(samples: np.ndarray, options: DataOptions, segment: int | None) -> n
     return samples[: count * options.frame].reshape(count, options.frame)
 
 
-def _common_grid(headers: list[Header], rate: int) -> Grid:
+def common_grid(headers: list[Header], rate: int) -> Grid:
+    """The finest grid; no `lsb` as soon as one file holds floats."""
     steps = [header.grid.lsb for header in headers]
     exact = all(header.grid.lossless and header.channels == 1 and header.rate == rate for header in headers)
     dtype = np.float32 if any(header.grid.dtype is np.float32 for header in headers) else np.int16
     return Grid(None if None in steps else min(step for step in steps if step is not None), exact, dtype)
 
 
-def _digest(path: Path) -> bytes:
+def digest_of(path: Path) -> bytes:
+    """SHA-256 of a file.
+
+    Raises:
+        UnusableError: It cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()

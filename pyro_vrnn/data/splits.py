@@ -11,6 +11,10 @@ from ..errors import DataError
 from .options import DataOptions
 
 
+class TooFewError(DataError):
+    """Recordings that are fewer than three parts need."""
+
+
 class Split(NamedTuple):
     """Positions of the recordings of each part, ascending; together they are all recordings, each once."""
 
@@ -83,22 +87,22 @@ def split_names(
         skipped: Names that exist but are not used; a test list may name them.
 
     Raises:
-        DataError: A part would be empty, or as `check_options` does.
+        TooFewError: A part would be empty.
+        DataError: As `check_options` does.
     """
     check_options(options)
     kind, units = ("files", names) if options.split != "speaker" or speakers is None else ("speakers", speakers)
     test = _named_test(names, options, skipped)
     drawable = {unit for unit, name in zip(units, names, strict=True) if test is None or name not in test}
-    drawn = 0 if test is not None else _share(options.test, len(drawable))
-    held = _share(options.validation, len(drawable))
+    drawn = 0 if test is not None else share(options.test, len(drawable))
+    held = share(options.validation, len(drawable))
     if drawn + held >= len(drawable):
         where = "" if test is None else " outside the test set"
-        raise DataError(
+        raise TooFewError(
             f"--data {options.source}: {len(drawable)} {kind}{where} are too few for {drawn} in test, {held} in "
             "validation and the rest in training; expected more recordings, or lower --validation and --test"
         )
-    order = sorted(drawable, key=lambda unit: hashlib.sha256(os.fsencode(f"{seed}:{unit}")).digest())
-    side = dict.fromkeys(order[:drawn], "test") | dict.fromkeys(order[drawn : drawn + held], "validation")
+    side = draw(drawable, seed=seed, test=drawn, validation=held)
     parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     for i, (unit, name) in enumerate(zip(units, names, strict=True)):
         is_named = test is not None and name in test
@@ -109,6 +113,20 @@ def split_names(
             )
         parts["test" if is_named else side.get(unit, "train")].append(i)
     return Split(**parts)
+
+
+def draw(units: Collection[str], *, seed: int, validation: int, test: int = 0) -> dict[str, str]:
+    """Draw that many units for validation and test; the part of every drawn one. The others train.
+
+    What is drawn depends on the seed and the set of units alone, never on their order.
+    """
+    order = sorted(set(units), key=lambda unit: hashlib.sha256(os.fsencode(f"{seed}:{unit}")).digest())
+    return dict.fromkeys(order[:test], "test") | dict.fromkeys(order[test : test + validation], "validation")
+
+
+def share(fraction: float, count: int) -> int:
+    """How many of `count` units a part with this fraction has: at least one."""
+    return max(1, round(fraction * count))
 
 
 def _named_test(names: Sequence[str], options: DataOptions, skipped: Collection[str]) -> set[str] | None:
@@ -133,10 +151,6 @@ def _named_test(names: Sequence[str], options: DataOptions, skipped: Collection[
             f"(paths are relative to --data, such as {names[0]})"
         )
     return test
-
-
-def _share(fraction: float, count: int) -> int:
-    return max(1, round(fraction * count))
 
 
 def _compile(option: str, pattern: str) -> re.Pattern[str]:

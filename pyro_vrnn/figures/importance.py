@@ -6,9 +6,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from pyro_vrnn.figures.colours import BLUE, GREY, ORANGE
 from pyro_vrnn.inference.importance import FEW, Diagnosis
-
-BLUE, ORANGE, GREY = "#0b5fa5", "#c8500a", "#555555"  # told apart by the colour-blind too
 
 
 def bound_against_samples(diagnosis: Diagnosis, *, elbo: float | None, title: str) -> Figure:

@@ -22,8 +22,8 @@ from pyro_vrnn.model.rollout import Rollout
 Numbers = NDArray[np.floating[Any]]
 Item = TypeVar("Item")
 
-#: Of each piece of a batch: nats, ``(B, t)``, and effective sample sizes where there are particles.
-_Steps = Iterator[tuple[Piece, Tensor, Tensor | None]]
+#: Of each piece of a batch, ``(B, t)``: nats, effective sample sizes where there are particles, and a pen's share.
+_Steps = Iterator[tuple[Piece, Tensor, Tensor | None, Tensor | None]]
 _BySteps = Callable[[VRNN, Frames, Tensor, int, Noise], _Steps]
 
 
@@ -53,12 +53,15 @@ class FrameScores(NamedTuple):
         sequence: Its index.
         start: The first of these frames.
         ess: Of ``smc``: the effective sample size at each, ``(t,)``; else None.
+        pen: The share of the nats that is the log-probability of a pen, ``(t,)``; None where there is none, and of
+            ``smc``, where it cannot be told apart.
         nats: ``(t,)``, for standardised data.
     """
 
     sequence: int
     start: int
     ess: NDArray[np.float64] | None
+    pen: NDArray[np.float64] | None
     nats: NDArray[np.float64]
 
 
@@ -131,20 +134,24 @@ def frame_estimator(net: VRNN, name: str) -> _BySteps:
 
 
 def _exact(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> _Steps:
-    return ((piece, nats, None) for piece, nats in likelihood.exact_by_step(net, x, mask))
+    return _terms(likelihood.exact_by_step(net, x, mask))
 
 
 def _elbo(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> _Steps:
-    return ((piece, nats, None) for piece, nats in likelihood.elbo_by_step(net, x, mask, noise=noise))
+    return _terms(likelihood.elbo_by_step(net, x, mask, noise=noise))
 
 
 def _elbo_sampled(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> _Steps:
-    return ((piece, nats, None) for piece, nats in likelihood.elbo_by_step(net, x, mask, noise=noise, sampled=True))
+    return _terms(likelihood.elbo_by_step(net, x, mask, noise=noise, sampled=True))
+
+
+def _terms(by_step: likelihood.Terms) -> _Steps:
+    return ((piece, nats, None, rollout.log_mass) for piece, nats, rollout in by_step)
 
 
 def _smc(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> _Steps:
     for piece, filtered in smc_by_step(net, x, mask, particles, noise=noise):
-        yield piece, filtered.increments, filtered.ess
+        yield piece, filtered.increments, filtered.ess, None
 
 
 _BY_FRAME: dict[str, _BySteps] = {"exact": _exact, "smc": _smc, "elbo": _elbo, "elbo_sampled": _elbo_sampled}
@@ -163,9 +170,9 @@ def _scored(
         for own_x, own_mask, own in parts(x, mask, Noise(seed, indices), held):
             for piece, *columns in by_steps(net, own_x, own_mask, particles, own):
                 for row, frames in enumerate(_lengths(piece)):
-                    nats, ess = (c if c is None else c[row, :frames].double().numpy(force=True) for c in columns)
+                    nats, ess, pen = (c if c is None else c[row, :frames].double().numpy(force=True) for c in columns)
                     assert nats is not None
-                    yield FrameScores(own.sequences[row], piece.steps.start, ess, nats)
+                    yield FrameScores(own.sequences[row], piece.steps.start, ess, pen, nats)
 
 
 def _encoded(net: VRNN, batches: Iterable[Batch], sampled: bool, seed: int) -> Iterator[Encoded]:

@@ -1,7 +1,7 @@
 """The table of estimators, and scoring a data set by one of them."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -14,8 +14,8 @@ from torch import Tensor
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference import likelihood
 from pyro_vrnn.inference.noise import Noise, own_noise
-from pyro_vrnn.inference.pieces import Frames
-from pyro_vrnn.inference.results import Estimate, Kind, Scale
+from pyro_vrnn.inference.pieces import Frames, parts
+from pyro_vrnn.inference.results import PEN, Estimate, Kind, Scale
 from pyro_vrnn.inference.smc import smc
 from pyro_vrnn.model.network import VRNN
 
@@ -54,15 +54,25 @@ class Estimator:
 
 
 def _exact(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> Scores:
-    return Scores(likelihood.exact(net, x, mask))
+    return _summed(likelihood.exact_by_step(net, own_x, own_mask) for own_x, own_mask, _ in parts(x, mask, None))
 
 
-def _elbo(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> Scores:
-    return Scores(likelihood.elbo(net, x, mask, noise=noise))
+def _elbo(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise, sampled: bool = False) -> Scores:
+    return _summed(
+        likelihood.elbo_by_step(net, own_x, own_mask, noise=own, sampled=sampled)
+        for own_x, own_mask, own in parts(x, mask, noise)
+    )
 
 
 def _elbo_sampled(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> Scores:
-    return Scores(likelihood.elbo(net, x, mask, noise=noise, sampled=True))
+    return _elbo(net, x, mask, particles, noise, sampled=True)
+
+
+def _summed(by_rows: Iterable[likelihood.Terms]) -> Scores:
+    """The sums over steps; beside them the pen's share, which is a probability and no density."""
+    nats, masses = zip(*map(likelihood.totals, by_rows), strict=True)
+    known = [mass for mass in masses if mass is not None]
+    return Scores(torch.cat(nats), {PEN: torch.cat(known)} if known else {})
 
 
 def _iwae(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> Scores:
@@ -82,7 +92,8 @@ def _smc(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> Sc
 
 
 def _iid_gaussian(net: VRNN, x: Frames, mask: Tensor, particles: int, noise: Noise) -> Scores:
-    return Scores(likelihood.iid_gaussian(x, mask))
+    nats, tosses = likelihood.iid_gaussian(x, mask, net.binary), mask.sum(-1) * net.binary
+    return Scores(nats, {PEN: -math.log(2) * tosses.double()} if net.binary else {})
 
 
 #: Estimators by name, as ``--estimator`` takes them.
@@ -155,7 +166,7 @@ def estimate(
             order.append(np.asarray(indices))
             frames.append(mask.sum(-1).numpy(force=True))
             nats.append(np.stack([score.nats.double().numpy(force=True) for score in scores]))
-            details.append({key: value.double().numpy(force=True) for key, value in scores[0].details.items()})
+            details.append(_details(scores))
             if progress is not None:
                 progress(len(mask))
     where = np.argsort(np.concatenate(order), kind="stable")
@@ -184,6 +195,14 @@ def collect_log_weights(
             if progress is not None:
                 progress(len(mask))
     return np.concatenate(parts, -1)[:, np.argsort(np.concatenate(order), kind="stable")]
+
+
+def _details(scores: Sequence[Scores]) -> dict[str, NDArray[np.float64]]:
+    """The first evaluation's; the pen's share is the mean of all, as the nats that it is a share of."""
+    details = dict(scores[0].details)
+    if PEN in details:
+        details[PEN] = torch.stack([score.details[PEN] for score in scores]).mean(0)
+    return {key: value.double().numpy(force=True) for key, value in details.items()}
 
 
 def _note(net: VRNN, name: str) -> str:

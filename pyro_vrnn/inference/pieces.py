@@ -14,7 +14,7 @@ from pyro_vrnn.model.draws import Reading, infer, read
 from pyro_vrnn.model.guides import Guide
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import Rollout, follow
-from pyro_vrnn.model.state import State
+from pyro_vrnn.model.state import Past, State
 
 #: Steps of all rows (sequences times particles) together that one pass holds.
 STEPS = 2**14
@@ -69,7 +69,8 @@ class Pieces:
         self.guide = net.guide if guide is None else guide
         self.like = next(net.parameters())
         # Gradients go through all steps at once: nothing is saved by cutting, and what is spilled has none.
-        self.steps = [range(mask.shape[-1])] if torch.is_grad_enabled() else spans(mask.shape[-1])
+        block = 1 if self.guide is None else self.guide.block
+        self.steps = [range(mask.shape[-1])] if torch.is_grad_enabled() else spans(mask.shape[-1], block)
         alone = len(self.steps) == 1 or (len(mask) == 1 and bool(mask.all()))
         assert alone, "a long sequence comes alone, without padding"
         self._spilled: np.ndarray[Any, Any] | None = None
@@ -108,17 +109,17 @@ class Pieces:
                 eps = eps[0] if particles is None else eps
             z, rollout = infer(
                 self.net, piece.x, piece.mask, (*batch_shape, B),
-                guide=self.guide, state=state, eps=eps, reading=piece.reading,
+                guide=self.guide, past=None if state is None else Past(state), eps=eps, reading=piece.reading,
             )  # fmt: skip
             state = rollout.last
             yield piece, z, rollout
 
     def follow(self) -> Iterator[tuple[Piece, Rollout]]:
         """Runs a model without latents piece by piece, the state carried over."""
-        state = None
+        past = None
         for piece in self:
-            rollout = follow(self.net, piece.x, piece.mask, piece.x.new_zeros((*piece.x.shape[:-1], 0)), state)
-            state = rollout.last
+            rollout = follow(self.net, piece.x, piece.mask, piece.x.new_zeros((*piece.x.shape[:-1], 0)), past)
+            past = Past(rollout.last)
             yield piece, rollout
 
     def _frames(self, steps: range) -> tuple[Tensor, Tensor]:
@@ -161,9 +162,9 @@ class Pieces:
         return spilled
 
 
-def spans(T: int) -> list[range]:
-    """The steps of each piece of sequences of T frames."""
-    size = T if T <= LONGEST else PIECE
+def spans(T: int, block: int = 1) -> list[range]:
+    """The steps of each piece of sequences of T frames, in multiples of a block."""
+    size = T if T <= LONGEST else block * max(1, PIECE // block)
     return [range(start, min(start + size, T)) for start in range(0, T, size)]
 
 

@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 #: Resamples of the bootstrap. On skewed data its ends move to quantiles of about 0.2 %: ten of these lie beyond.
 RESAMPLES = 4999
 
+#: Name of the detail that holds the pen's share of the nats of each sequence: log-probabilities of 0 and 1.
+PEN = "pen"
+
+#: Before the number of segments (or ``all``) that a state was carried over, a slash and the name of an estimator.
+CARRIED = "carried/"
+
 #: Values in one block of resamples: 8 MiB, whatever the number of sequences.
 BLOCK = 2**20
 
@@ -56,7 +62,7 @@ class Scale:
     r"""What converts nats of standardised data to bits of the original.
 
     Attributes:
-        width: Continuous values in a frame.
+        width: Continuous values in a frame; of a pen's point 2.
         std_lsb: Standard deviation of the training data in steps of the source's integer grid; None for float sources.
         dithered: Whether uniform noise :math:`u` of one step was added before standardising. Then
             :math:`\log P(x) = \log \mathbb{E}_u p(x + u) \ge \mathbb{E}_u \log p(x + u)` (Theis et al. 2016), and a
@@ -88,7 +94,8 @@ class Estimate:
         note: How it was computed, e.g. ``kl=analytic``.
         monte_carlo: Variance of each of :attr:`nats` due to the noise drawn in this evaluation, ``(N,)``; None where it
             is exact, or not known from one draw.
-        details: Further columns, each ``(N,)``, e.g. ``ess``.
+        details: Further columns, each ``(N,)``, e.g. ``ess``. :data:`PEN` among them is taken out of what is said of
+            single values, which then is of the continuous ones alone.
     """
 
     name: str
@@ -143,8 +150,17 @@ class Estimate:
 
     @property
     def per_dimension(self) -> float:
-        """Total over total values, nats."""
-        return self.per_frame / self.scale.width
+        """Total over total values, nats; of the continuous ones alone where the pen's share is known."""
+        return float(self._continuous.sum() / self.frames.sum()) / self.scale.width
+
+    @property
+    def pen_per_frame(self) -> float | None:
+        """The pen's share of :attr:`per_frame`, nats; None where there is none, or it cannot be told apart."""
+        return float(self.details[PEN].sum() / self.frames.sum()) if PEN in self.details else None
+
+    @property
+    def _continuous(self) -> NDArray[np.float64]:
+        return self.nats - self.details[PEN] if PEN in self.details else self.nats
 
     @property
     def standard_error(self) -> float:
@@ -180,19 +196,21 @@ class Estimate:
         Returns:
             None for a single sequence, or where values are not finite.
         """
-        n, values = len(self.nats), self.frames * self.scale.width if per == "dimension" else np.ones(len(self.nats))
-        ratio = float(self.nats.sum() / values.sum())
+        by_value = per == "dimension"
+        nats, n = self._continuous if by_value else self.nats, len(self.nats)
+        values = self.frames * self.scale.width if by_value else np.ones(n)
+        ratio = float(nats.sum() / values.sum())
         if n < 2 or not math.isfinite(ratio):
             return None
-        if np.allclose(self.nats, ratio * values, rtol=1e-12, atol=0):  # BCa divides by the spread
+        if np.allclose(nats, ratio * values, rtol=1e-12, atol=0):  # BCa divides by the spread
             return Interval(ratio, ratio)
         # Half a second, which only those who score need to wait for.
         from scipy.stats import bootstrap
 
         found = bootstrap(
-            (self.nats, values) if per == "dimension" else (self.nats,),
+            (nats, values) if by_value else (nats,),
             _ratio_of_totals,
-            paired=per == "dimension",
+            paired=by_value,
             vectorized=True,
             n_resamples=RESAMPLES,
             batch=max(1, BLOCK // n),
@@ -207,7 +225,8 @@ class Estimate:
         r"""Bits a value of the original data, :math:`-(\log p - N \log \mathrm{std_{LSB}}) / (N \ln 2)`.
 
         The unit is one step of the source's integer grid; less is better. None for float sources. The sign turns a
-        lower bound on log p into an upper bound on bits.
+        lower bound on log p into an upper bound on bits. Of a pen's offsets where :data:`PEN` is known; elsewhere the
+        pen's bits are in it.
         """
         return self._bits(self.per_dimension)
 
@@ -223,6 +242,7 @@ class Estimate:
             f"{self.name}_per_frame": self.per_frame,
             f"{self.name}_per_dimension": self.per_dimension,
             f"{self.name}_bits_per_sample": self.bits_per_sample,
+            f"{self.name}_pen_per_frame": self.pen_per_frame,
             f"{self.name}_standard_error": self.standard_error,
             f"{self.name}_monte_carlo_error": self.monte_carlo_error,
         }
@@ -244,6 +264,7 @@ class Estimate:
             "nats_per_dimension": self.per_dimension,
             "interval_95_nats_per_dimension": None if dimension is None else list(dimension),
             "bits_per_sample": self.bits_per_sample,
+            "pen_nats_per_frame": self.pen_per_frame,
             "interval_95_bits_per_sample": None if self.scale.std_lsb is None else bits,
             "dithered": self.scale.dithered,
             "sequences": len(self.nats),

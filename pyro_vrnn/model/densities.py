@@ -182,9 +182,12 @@ class Head(nn.Module):
 
     Attributes:
         inputs: Numbers that it wants of the net.
+        binary: Values of the event that are 0 or 1, its last ones. A density of such a head has
+            ``log_mass(value)``, their log-probability, ``(*B, D)`` to ``(*B,)``, which is a factor of the density.
     """
 
     inputs: int
+    binary: int = 0
 
     def start(self, bias: Tensor) -> None:
         """Sets the bias ``(inputs,)`` of the layer below as training should start; by default leaves it."""

@@ -12,7 +12,7 @@ from pyro_vrnn.model.densities import draw, drawn_with, over_time
 from pyro_vrnn.model.guides import Guide
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import Rollout, follow
-from pyro_vrnn.model.state import State, before, steps_outermost
+from pyro_vrnn.model.state import Past, State, before, steps_outermost
 from pyro_vrnn.scan import scan
 
 #: z, the guide's density over time, the states that steps read, phi_z(z), the state after the last step.
@@ -44,13 +44,14 @@ def read(
         x: Frames, ``(B, T, X)``.
         mask: True for frames, False for padding, ``(B, T)``.
         state: The state before the first step, of which h matters where the recurrence reads no z; None for h_0 = 0.
+            Particles share it: h is the same for all of them there, and that of the first is read.
         memory: As :meth:`~pyro_vrnn.model.guides.Guide.prepare` wants it.
 
     Returns:
         What was read, and the memory for the neighbouring piece.
     """
     features_x = net.phi_x(steps_outermost(x))
-    ran = net.ran_without_z(features_x, state)
+    ran = net.ran_without_z(features_x, None if state is None else of_one_particle(state, features_x.ndim - 1))
     h = None if ran is None else ran[0]
     prepared, memory = guide.prepare(features_x if h is None else features_x.expand(*h.shape[:-1], -1), mask, h, memory)
     return Reading(features_x, prepared, ran), memory
@@ -63,7 +64,7 @@ def infer(
     batch_shape: torch.Size | tuple[int, ...],
     *,
     guide: Guide | None = None,
-    state: State | None = None,
+    past: Past | None = None,
     eps: Tensor | None = None,
     reading: Reading | None = None,
 ) -> tuple[Tensor, Rollout]:
@@ -75,7 +76,7 @@ def infer(
         mask: True for frames, False for padding, ``(B, T)``.
         batch_shape: ``(*K, B)``: particles in front.
         guide: Drawn from instead of the net's own.
-        state: The state before the first step; None for h_0 = 0.
+        past: What the first step goes on from; None for h_0 = 0.
         eps: Standard normal noise that the draws are made of, ``(*K, B, T, Z)``; None draws it too.
         reading: What :func:`read` gives for these frames, where that is known.
 
@@ -84,17 +85,22 @@ def infer(
     """
     guide = net.guide if guide is None else guide
     assert guide is not None, "a model without latents has nothing to infer"
-    reading = read(net, guide, x, mask, state)[0] if reading is None else reading
-    first = net.initial_state(batch_shape) if state is None else state
+    first, memory = Past(net.initial_state(batch_shape)) if past is None else past
+    first = first.expand(batch_shape)
+    after = None
+    if reading is None:
+        # The memory of a guide that reads the future is of what comes after these steps: it ends with them.
+        reading, after = read(net, guide, x, mask, first, None if guide.reads_future else memory)
+        after = None if guide.reads_future else after
     if guide.reads_state or guide.reads_prior:
         z, q, states, features_z, last = (_in_turn if reading.ran is None else _given_h)(
             net, guide, reading, first, eps
         )
-        return z, Rollout(net, x, mask, states, features_z, last, q)
+        return z, Rollout(net, x, mask, states, features_z, last, q, past, after)
     q = guide(reading.prepared, first, partial(_prior, net, first)).expand((*batch_shape, x.shape[-2]))
     z = draw(q, eps)
-    rollout = follow(net, x, mask, z, first, reading.features_x)
-    rollout.q = q
+    rollout = follow(net, x, mask, z, past, reading.features_x)
+    rollout.q, rollout.after = q, after
     return z, rollout
 
 
@@ -149,7 +155,12 @@ def _loop_of(net: VRNN, guide: Guide) -> dict[str, Any]:
 
 
 def generate(
-    net: VRNN, mask: Tensor, batch_shape: torch.Size | tuple[int, ...], *, z: Tensor | None = None
+    net: VRNN,
+    mask: Tensor,
+    batch_shape: torch.Size | tuple[int, ...],
+    *,
+    z: Tensor | None = None,
+    past: Past | None = None,
 ) -> tuple[Tensor, Tensor, Rollout]:
     """Draws x and z from the joint density (Eqs. 5 to 8), feeding x back.
 
@@ -158,11 +169,12 @@ def generate(
         mask: Says how many frames, ``(B, T)``.
         batch_shape: ``(*K, B)``: particles in front.
         z: Latents to hold fixed, ``(*K, B, T, Z)``; None draws them from the prior.
+        past: What the first step goes on from; None for h_0 = 0.
 
     Returns:
         x, ``(*K, B, T, X)``; z, ``(*K, B, T, Z)``; and their rollout.
     """
-    state = first = net.initial_state(batch_shape)
+    state = first = net.initial_state(batch_shape) if past is None else past.state.expand(batch_shape)
     xs, zs, features_zs, hs = _lists(4)
     for t in range(mask.shape[-1]):
         drawn = state.z if z is not None or net.prior is None else net.prior(state).sample()
@@ -174,12 +186,18 @@ def generate(
         state = net.advance(net.recurrence.prepare(net.phi_x(x_t)), z_t, features_z, state)
     x, z = torch.stack(xs, -2), torch.stack(zs, -2)
     states = State(torch.stack(hs, -2), before(first.z, z))
-    return x, z, Rollout(net, x, mask, states, torch.stack(features_zs, -2), state)
+    return x, z, Rollout(net, x, mask, states, torch.stack(features_zs, -2), state, past=past)
 
 
 def _prior(net: VRNN, state: State) -> Distribution:
     assert net.prior is not None
     return net.prior(state)
+
+
+def of_one_particle(state: State, ndim: int) -> State:
+    """The first particle's, ``(*K, B, H)`` to ``(B, H)``."""
+    first = (0,) * (state.h.ndim - ndim)
+    return State(state.h[first], state.z[first], tuple(private[first] for private in state.memory))
 
 
 def _lists(count: int) -> tuple[list[Any], ...]:

@@ -24,11 +24,13 @@ class Guide(nn.Module):
         reads_state: Whether ``forward`` reads ``state``.
         reads_prior: Whether ``forward`` calls ``prior``.
         reads_future: Whether q(z_t | .) depends on x after step t.
+        block: Steps that :meth:`prepare` takes together: a long sequence comes in multiples of them.
     """
 
     reads_state = True
     reads_prior = True
     reads_future = True
+    block = 1
 
     def prepare(
         self, features_x: Tensor, mask: Tensor, h: Tensor | None = None, memory: Any = None

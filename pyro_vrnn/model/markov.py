@@ -12,6 +12,7 @@ from pyro import poutine
 from torch import Tensor
 
 from pyro_vrnn.model.program import Program
+from pyro_vrnn.model.state import Past
 
 
 class Model(Program):
@@ -21,12 +22,14 @@ class Model(Program):
         net: The parts.
     """
 
-    def forward(self, x: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor | None = None, mask: Tensor | None = None, past: Past | None = None) -> Tensor:
         """Runs the generative model over a batch of sequences.
 
         Args:
             x: Frames, ``(B, T, X)``; None lets the model run freely, each x_t fed back as it was drawn.
             mask: True for frames, False for padding, ``(B, T)``; None for whole sequences. Needed without x.
+            past: What they go on from where they are segments of longer ones; None for their beginning. What the next
+                segment goes on from is then left in ``after``.
 
         Returns:
             The frames, ``(*K, B, T, X)``, observed or drawn.
@@ -37,7 +40,7 @@ class Model(Program):
         net, mask = self.parts, self.frames_of(x, mask)
         frames = []
         with pyro.plate("sequences", mask.shape[0], dim=-1):
-            state = net.initial_state(mask.shape[:1])
+            state = net.initial_state(mask.shape[:1]) if past is None else past.state
             for t in pyro.markov(range(mask.shape[1])):
                 with poutine.mask(mask=mask[:, t]):
                     z_t = state.z if net.prior is None else pyro.sample(f"z_{t}", net.prior(state))  # (5)
@@ -47,6 +50,7 @@ class Model(Program):
                 driven = net.recurrence.prepare(net.phi_x(x_t))
                 state = net.advance(driven, z_t, features_z, state)  # (7)
                 frames.append(x_t)
+        self.after = None if past is None else Past(state).detach()
         return torch.stack(frames, -2)
 
 
@@ -57,19 +61,21 @@ class Guide(Program):
         net: The parts.
     """
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> None:
+    def forward(self, x: Tensor, mask: Tensor | None = None, past: Past | None = None) -> None:
         """Draws the latents of a batch of sequences; arguments as in :class:`Model`."""
         net, mask = self.parts, self.frames_of(x, mask)
         with pyro.plate("sequences", mask.shape[0], dim=-1):
             if net.guide is None or net.prior is None:
                 return
-            state = net.initial_state(mask.shape[:1])
+            state, memory = Past(net.initial_state(mask.shape[:1])) if past is None else past
             features_x = net.phi_x(x)
-            ran = net.ran_without_z(features_x)
-            prepared, _ = net.guide.prepare(features_x, mask, None if ran is None else ran[0])
+            ran = net.ran_without_z(features_x, state)
+            memory = None if net.guide.reads_future else memory
+            prepared, memory = net.guide.prepare(features_x, mask, None if ran is None else ran[0], memory)
             driven = net.recurrence.prepare(features_x)
             for t in pyro.markov(range(mask.shape[1])):
                 with poutine.mask(mask=mask[:, t]):
                     prior = partial(net.prior, state)
                     z_t = pyro.sample(f"z_{t}", net.guide(prepared[..., t, :], state, prior))  # (9)
                 state = net.advance(driven[..., t, :], z_t, net.features_z(z_t), state)  # (7)
+        self.after = None if past is None else Past(state, None if net.guide.reads_future else memory).detach()

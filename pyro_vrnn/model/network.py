@@ -58,6 +58,11 @@ class VRNN(nn.Module):
         """False for the RNN baselines, whose likelihood is exact."""
         return self.prior is not None
 
+    @property
+    def binary(self) -> int:
+        """Values of a frame that are 0 or 1, its last ones: a pen's. Emissions that say nothing of it have none."""
+        return getattr(self.emission, "binary", 0)
+
     def initial_state(self, batch_shape: torch.Size | tuple[int, ...]) -> State:
         """h_0 = 0, z_0 = 0 and an empty memory for a batch, on the parameters' device and in their dtype."""
         like = next(self.parameters())

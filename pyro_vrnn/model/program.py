@@ -9,6 +9,8 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_vrnn.model.network import VRNN
+from pyro_vrnn.model.rollout import Rollout
+from pyro_vrnn.model.state import Past
 
 _numbers = itertools.count()
 # Kept beside the networks, not on them: a copy, or one that was unpickled, must not bring another's name along.
@@ -31,11 +33,17 @@ class Program(PyroModule):
         net: The parts.
         store: Whether Pyro's parameter store is told of the parameters at each call. ``SVI`` and ``RenyiELBO`` train
             nothing without; a torch optimiser has no use for it, and each call is faster.
+
+    Attributes:
+        after: What the next segment goes on from, after a call that was given a past; no gradient goes through it. The
+            guide's knows the guide's memory, too.
     """
+
+    after: Past | None
 
     def __init__(self, net: VRNN, *, store: bool = True) -> None:
         super().__init__(name=_name(net))
-        self.net, self.store = net, store
+        self.net, self.store, self.after = net, store, None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -45,6 +53,10 @@ class Program(PyroModule):
     def parts(self) -> VRNN:
         """The network; reading it as an attribute is what announces its parameters to the store."""
         return self.net if self.store else self.__dict__["_modules"]["net"]
+
+    def leave(self, past: Past | None, rollout: Rollout | None) -> None:
+        """Leaves ``after``, where a past was given."""
+        self.after = None if past is None or rollout is None else rollout.left
 
     def frames_of(self, x: Tensor | None, mask: Tensor | None) -> Tensor:
         """The mask ``(B, T)`` that belongs to x ``(B, T, X)``.

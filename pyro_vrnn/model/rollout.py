@@ -9,7 +9,7 @@ from torch.distributions import Distribution, kl_divergence
 
 from pyro_vrnn.model.densities import PerStep, kl_of_dimensions
 from pyro_vrnn.model.network import VRNN
-from pyro_vrnn.model.state import State, before, steps_outermost
+from pyro_vrnn.model.state import Past, State, before, steps_outermost
 
 
 class Rollout:
@@ -23,12 +23,24 @@ class Rollout:
         features_z: phi_z(z_t), ``(*K, B, T, G)``.
         last: The state after the last step.
         q: The guide's density with batch ``(*K, B, T)``; None to compute it when asked for.
+        past: What the first step went on from; None for the beginning of the sequences.
+        after: The guide's memory after the last step, where it drew the latents and reads no future.
     """
 
     def __init__(
-        self, net: VRNN, x: Tensor, mask: Tensor, states: State, features_z: Tensor, last: State, q: Any = None
+        self,
+        net: VRNN,
+        x: Tensor,
+        mask: Tensor,
+        states: State,
+        features_z: Tensor,
+        last: State,
+        q: Any = None,
+        past: Past | None = None,
+        after: Any = None,
     ) -> None:
         self.net, self.x, self.mask = net, x, mask
+        self.past, self.after = past, after
         self.states, self.features_z, self.last = states, features_z, last
         if q is not None:
             self.q = q
@@ -39,10 +51,15 @@ class Rollout:
         """Whether parameters and grad mode are what they were when it was made."""
         return self._made_with == versions(self.net)
 
-    def belongs_to(self, net: VRNN, x: Tensor | None, mask: Tensor) -> bool:
-        """Whether it is what running this net on this very x would give now."""
+    def belongs_to(self, net: VRNN, x: Tensor | None, mask: Tensor, past: Past | None = None) -> bool:
+        """Whether it is what running this net on this very x, after this very past, would give now."""
         same_mask = mask is self.mask or torch.equal(mask, self.mask)  # made anew at each call where none is given
-        return net is self.net and x is self.x and same_mask and self.is_current
+        return net is self.net and x is self.x and past is self.past and same_mask and self.is_current
+
+    @property
+    def left(self) -> Past:
+        """What the next segment of the same sequences goes on from; no gradient goes through it."""
+        return Past(self.last, self.after).detach()
 
     @cached_property
     def p(self) -> Distribution:
@@ -54,11 +71,10 @@ class Rollout:
     def q(self) -> Any:
         """The guide's density, batch ``(*K, B, T)`` and event ``(Z,)``."""
         assert self.net.guide is not None
-        h = None if self.net.recurrence.reads_z else self.states.h
-        features_x = self.net.phi_x(self.x)
-        if h is not None:
-            features_x = features_x.expand(*h.shape[:-1], -1)
-        prepared, _ = self.net.guide.prepare(features_x, self.mask, h)
+        # Where the recurrence reads no z, h is the same for all particles.
+        h = None if self.net.recurrence.reads_z else self.states.h[(0,) * (self.states.h.ndim - 3)]
+        memory = None if self.past is None or self.net.guide.reads_future else self.past.memory
+        prepared, _ = self.net.guide.prepare(self.net.phi_x(self.x), self.mask, h, memory)
         return self.net.guide(prepared, self.states, lambda: self.p)
 
     @cached_property
@@ -70,6 +86,13 @@ class Rollout:
     def log_emission(self) -> Tensor:
         """log p(x_t | z_<=t, x_<t) in nats, ``(*K, B, T)``; 0 in the padding."""
         return self._valid(self.emission.log_prob(steps_outermost(self.x)))
+
+    @property
+    def log_mass(self) -> Tensor | None:
+        """The share of :attr:`log_emission` that is a probability, of a frame's binary values; None without any."""
+        if not self.net.binary:
+            return None
+        return self._valid(self.emission.log_mass(steps_outermost(self.x)))  # type: ignore[attr-defined]
 
     @cached_property
     def kl(self) -> Tensor:
@@ -121,7 +144,12 @@ class Rollout:
 
 
 def follow(
-    net: VRNN, x: Tensor, mask: Tensor, z: Tensor, state: State | None = None, features_x: Tensor | None = None
+    net: VRNN,
+    x: Tensor,
+    mask: Tensor,
+    z: Tensor,
+    past: Past | None = None,
+    features_x: Tensor | None = None,
 ) -> Rollout:
     """Runs known latents ``(*K, B, T, Z)``: nothing is drawn, so the library's own loop over time serves.
 
@@ -130,15 +158,15 @@ def follow(
         x: Frames, ``(B, T, X)``.
         mask: True for frames, False for padding, ``(B, T)``.
         z: The latents.
-        state: The state before the first step; None for h_0 = 0.
+        past: What the first step goes on from; None for h_0 = 0.
         features_x: phi_x(x), where it is known.
     """
-    state = net.initial_state(z.shape[:-2]) if state is None else state
+    state = net.initial_state(z.shape[:-2]) if past is None else past.state.expand(z.shape[:-2])
     features_z = net.features_z(z)
     features_x = net.phi_x(x) if features_x is None else features_x
     h, (last_h, memory) = net.recurrence.over_time(features_x, features_z, state)
     states = State(before(state.h, h), before(state.z, z))
-    return Rollout(net, x, mask, states, features_z, State(last_h, z[..., -1, :], memory))
+    return Rollout(net, x, mask, states, features_z, State(last_h, z[..., -1, :], memory), past=past)
 
 
 def versions(net: VRNN) -> tuple[bool, tuple[int, ...]]:

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from pyro_vrnn.model import draws, rollout
-from pyro_vrnn.model.draws import Reading, read
+from pyro_vrnn.model.draws import Reading, of_one_particle, read
 from pyro_vrnn.model.guides import Guide
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.recomputation import recomputed
 from pyro_vrnn.model.rollout import Rollout, versions
-from pyro_vrnn.model.state import State
+from pyro_vrnn.model.state import Past, State
 
 #: h_0..h_{N-1} of a segment, and h and memory after its last step.
 _Ran = tuple[Tensor, Tensor, tuple[Tensor, ...]]
@@ -57,17 +57,21 @@ class Segmented(Rollout):
         mask: True for frames, False for padding, ``(B, T)``.
         z: The latents, ``(*K, B, T, Z)``.
         terms: Of the objective, at z.
-        last: The state after the last step.
+        past: What the first step went on from; None for the beginning of the sequences.
+        end: What the last step left.
     """
 
-    def __init__(self, net: VRNN, x: Tensor, mask: Tensor, z: Tensor, terms: Terms, last: State) -> None:
-        self.net, self.x, self.mask, self.last = net, x, mask, last
+    def __init__(
+        self, net: VRNN, x: Tensor, mask: Tensor, z: Tensor, terms: Terms, past: Past | None, end: Past
+    ) -> None:
+        self.net, self.x, self.mask = net, x, mask
+        self.past, self.last, self.after = past, *end
         self.z, self.terms = z, terms
         self._made_with = versions(net)
 
     @cached_property
     def _whole(self) -> Rollout:
-        return rollout.follow(self.net, self.x, self.mask, self.z)
+        return rollout.follow(self.net, self.x, self.mask, self.z, self.past)
 
     @cached_property
     def states(self) -> State:  # type: ignore[override]
@@ -109,7 +113,13 @@ class Segmented(Rollout):
 
 
 def infer(
-    net: VRNN, x: Tensor, mask: Tensor, batch_shape: torch.Size | tuple[int, ...], *, by_dimension: bool = False
+    net: VRNN,
+    x: Tensor,
+    mask: Tensor,
+    batch_shape: torch.Size | tuple[int, ...],
+    *,
+    by_dimension: bool = False,
+    past: Past | None = None,
 ) -> tuple[Tensor, Rollout]:
     """As :func:`pyro_vrnn.model.draws.infer`, in segments where the network says so.
 
@@ -119,21 +129,22 @@ def infer(
         mask: True for frames, False for padding, ``(B, T)``.
         batch_shape: ``(*K, B)``: particles in front.
         by_dimension: Whether the divergence of every latent dimension will be asked for.
+        past: What the first step goes on from; None for h_0 = 0.
 
     Returns:
         z, ``(*K, B, T, Z)``, and its rollout.
     """
     if not _cuts(net, x):
-        return draws.infer(net, x, mask, batch_shape)
+        return draws.infer(net, x, mask, batch_shape, past=past)
     assert net.guide is not None, "a model without latents has nothing to infer"
     eps = None
     if not (net.guide.reads_state or net.guide.reads_prior):
         # Such a guide draws all steps at once: a segment of its own would draw other noise.
-        eps = x.new_empty((*batch_shape, x.shape[-2], net.dims.z), dtype=_dtype(net)).normal_()
-    return _in_segments(net, x, mask, batch_shape, None, eps, by_dimension)
+        eps = x.new_empty((*batch_shape, x.shape[-2], net.dims.z), dtype=next(net.parameters()).dtype).normal_()
+    return _in_segments(net, x, mask, batch_shape, None, eps, by_dimension, past)
 
 
-def follow(net: VRNN, x: Tensor, mask: Tensor, z: Tensor) -> Rollout:
+def follow(net: VRNN, x: Tensor, mask: Tensor, z: Tensor, past: Past | None = None) -> Rollout:
     """As :func:`pyro_vrnn.model.rollout.follow`, in segments where the network says so.
 
     Args:
@@ -141,10 +152,11 @@ def follow(net: VRNN, x: Tensor, mask: Tensor, z: Tensor) -> Rollout:
         x: Frames, ``(B, T, X)``.
         mask: True for frames, False for padding, ``(B, T)``.
         z: The latents, ``(*K, B, T, Z)``.
+        past: What the first step goes on from; None for h_0 = 0.
     """
     if not _cuts(net, x):
-        return rollout.follow(net, x, mask, z)
-    return _in_segments(net, x, mask, z.shape[:-2], z, None, False)[1]
+        return rollout.follow(net, x, mask, z, past)
+    return _in_segments(net, x, mask, z.shape[:-2], z, None, False, past)[1]
 
 
 def _cuts(net: VRNN, x: Tensor) -> bool:
@@ -159,13 +171,16 @@ def _in_segments(
     z: Tensor | None,
     eps: Tensor | None,
     by_dimension: bool,
+    past: Past | None,
 ) -> tuple[Tensor, Segmented]:
     size = net.checkpoint_every
     xs, masks = x.split(size, -2), mask.split(size, -1)
     zs, noises = ([None] * len(xs) if a is None else a.split(size, -2) for a in (z, eps))
-    foresight = [None] * len(xs) if net.guide is None else _foresight(net, net.guide, x, mask)
+    state, memory = Past(net.initial_state(batch_shape)) if past is None else past
+    state = state.expand(batch_shape)
+    foresight = [None] * len(xs) if net.guide is None else _foresight(net, net.guide, x, mask, state)
+    memory = None if foresight[0] is not None else memory
     segment = partial(_segment, net, batch_shape, by_dimension)
-    state, memory = net.initial_state(batch_shape), None
     drawn: list[Tensor] = []
     terms: list[Terms] = []
     for given in zip(xs, masks, zs, noises, foresight, strict=True):
@@ -173,7 +188,7 @@ def _in_segments(
         drawn.append(own_z)
         terms.append(own_terms)
     z = torch.cat(drawn, -2) if z is None else z
-    return z, Segmented(net, x, mask, z, _over_time(terms), state)
+    return z, Segmented(net, x, mask, z, _over_time(terms), past, Past(state, memory))
 
 
 def _segment(
@@ -195,9 +210,9 @@ def _segment(
     elif foreseen is not None:
         reading = Reading(net.phi_x(x), *foreseen)
     if z is None:
-        z, run = draws.infer(net, x, mask, batch_shape, state=state, eps=eps, reading=reading)
+        z, run = draws.infer(net, x, mask, batch_shape, past=Past(state), eps=eps, reading=reading)
         return z, _terms(run, z, by_dimension), run.last, memory
-    run = rollout.follow(net, x, mask, z, state, None if reading is None else reading.features_x)
+    run = rollout.follow(net, x, mask, z, Past(state), None if reading is None else reading.features_x)
     if reading is not None and net.guide is not None:
         run.q = net.guide(reading.prepared, run.states, lambda: run.p)
     return None, _terms(run, z, by_dimension), run.last, memory
@@ -225,7 +240,9 @@ def _over_time(terms: Sequence[Terms]) -> Terms:
     )
 
 
-def _foresight(net: VRNN, guide: Guide, x: Tensor, mask: Tensor) -> list[tuple[Tensor, _Ran | None] | None]:
+def _foresight(
+    net: VRNN, guide: Guide, x: Tensor, mask: Tensor, first: State
+) -> list[tuple[Tensor, _Ran | None] | None]:
     """What a guide that reads the future prepares for each segment, with what the recurrence gave where it reads no z.
 
     It comes to the segments from the last to the first, as :meth:`~pyro_vrnn.model.guides.Guide.prepare` wants them:
@@ -237,7 +254,7 @@ def _foresight(net: VRNN, guide: Guide, x: Tensor, mask: Tensor) -> list[tuple[T
         return [None] * len(xs)
     steps, lengths = torch.arange(x.shape[-2], device=x.device), mask.sum(-1, keepdim=True)
     there, back = ((steps + turn).remainder(x.shape[-2]) for turn in (lengths, -lengths))
-    rans = [None] * len(xs) if net.recurrence.reads_z else _ran(net, xs)
+    rans = [None] * len(xs) if net.recurrence.reads_z else _ran(net, xs, of_one_particle(first, 2))
     h = _joined([None if ran is None else ran[0] for ran in rans], -2)
     hs = [None] * len(xs) if h is None else _turned(h, there).split(size, -2)
     del h
@@ -260,9 +277,9 @@ def _looking_back(
     return guide.prepare(net.phi_x(_turned(x, where)), torch.ones_like(mask), h, memory)
 
 
-def _ran(net: VRNN, xs: Sequence[Tensor]) -> list[_Ran]:
+def _ran(net: VRNN, xs: Sequence[Tensor], state: State) -> list[_Ran]:
     """All of a recurrence that reads no z; particles share it."""
-    state, rans = net.initial_state(xs[0].shape[:1]), []
+    rans = []
     for x in xs:
         ran = recomputed(lambda x, state: net.ran_without_z(net.phi_x(x), state), net, x, state)
         state = State(ran[1], state.z, ran[2])
@@ -280,7 +297,3 @@ def _if_known(term: Callable[[], Tensor]) -> Tensor | None:
         return term()
     except NotImplementedError:
         return None
-
-
-def _dtype(net: VRNN) -> torch.dtype:
-    return next(net.parameters()).dtype

@@ -25,6 +25,7 @@ from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.program import Program
 from pyro_vrnn.model.rollout import Rollout
 from pyro_vrnn.model.segments import follow, infer
+from pyro_vrnn.model.state import Past
 
 _STEP_SITE = re.compile(r"[xz]_\d+")
 # The rollout of each z that a guide drew, for as long as that guide's trace lives. Were it an attribute of z, a graph
@@ -43,12 +44,14 @@ class Model(Program):
         net: The parts.
     """
 
-    def forward(self, x: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor | None = None, mask: Tensor | None = None, past: Past | None = None) -> Tensor:
         """Runs the generative model over a batch of sequences.
 
         Args:
             x: Frames, ``(B, T, X)``; None lets the model run freely.
             mask: True for frames, False for padding, ``(B, T)``; None for whole sequences. Needed without x.
+            past: What they go on from where they are segments of longer ones; None for their beginning. What the next
+                segment goes on from is then left in ``after``.
 
         Returns:
             The frames, ``(*K, B, T, X)``, observed or drawn.
@@ -59,7 +62,7 @@ class Model(Program):
         """
         net, mask = self.parts, self.frames_of(x, mask)
         _refuse_single_steps()
-        run = _Run(net, x, mask)
+        run = _Run(net, x, mask, past)
         with pyro.plate("sequences", mask.shape[0], dim=-1):
             z = pyro.sample("z", PriorPath(run, mask.shape[:1])) if net.has_latents else None
             run.settle(z)
@@ -69,6 +72,7 @@ class Model(Program):
                 "site 'x' was conditioned or replaced by a handler, but its frames had already been read as an"
                 " argument; pass x=..., or use the markov program, which feeds back what each site returned"
             )
+        self.leave(past, run.rollout)
         return frames
 
 
@@ -79,13 +83,15 @@ class Guide(Program):
         net: The parts.
     """
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> None:
+    def forward(self, x: Tensor, mask: Tensor | None = None, past: Past | None = None) -> None:
         """Draws the latents of a batch of sequences; arguments as in :class:`Model`."""
         net, mask = self.parts, self.frames_of(x, mask)
         _refuse_single_steps()
         if net.has_latents:
             with pyro.plate("sequences", mask.shape[0], dim=-1):
-                pyro.sample("z", GuidePath(_Run(net, x, mask), mask.shape[:1]))
+                run = _Run(net, x, mask, past)
+                pyro.sample("z", GuidePath(run, mask.shape[:1]))
+            self.leave(past, run.rollout)
 
 
 class _Run:
@@ -94,8 +100,8 @@ class _Run:
     Distributions that plates expand are copies; they share this, and it dies with the traces that hold them.
     """
 
-    def __init__(self, net: VRNN, x: Tensor | None, mask: Tensor) -> None:
-        self.net, self.x, self.mask = net, x, mask
+    def __init__(self, net: VRNN, x: Tensor | None, mask: Tensor, past: Past | None) -> None:
+        self.net, self.x, self.mask, self.past = net, x, mask, past
         self.z: Tensor | None = None
         self.rollout: Rollout | None = None
         self.drawn_x: Tensor | None = None
@@ -108,15 +114,15 @@ class _Run:
         """The rollout of this very z; a new one for a z that came from elsewhere."""
         if self.rollout is not None and _same(z, self.z):
             if not self.rollout.is_current:  # drawn without gradients, scored with them
-                self.keep(z, follow(self.net, self.rollout.x, self.mask, z))
+                self.keep(z, follow(self.net, self.rollout.x, self.mask, z, self.past))
         else:
             offered = _drawn[z]() if z in _drawn else None
-            if offered is not None and offered.belongs_to(self.net, self.x, self.mask):
+            if offered is not None and offered.belongs_to(self.net, self.x, self.mask, self.past):
                 self.keep(z, offered)
             elif self.x is not None:
-                self.keep(z, follow(self.net, self.x, self.mask, z))
+                self.keep(z, follow(self.net, self.x, self.mask, z, self.past))
             else:
-                self.drawn_x, _, rollout = draws.generate(self.net, self.mask, z.shape[:-2], z=z)
+                self.drawn_x, _, rollout = draws.generate(self.net, self.mask, z.shape[:-2], z=z, past=self.past)
                 self.keep(z, rollout)
         assert self.rollout is not None
         return self.rollout
@@ -126,7 +132,8 @@ class _Run:
         if z is not None:
             self.of(z)
         elif self.x is not None:
-            self.rollout = follow(self.net, self.x, self.mask, self.x.new_zeros((*self.x.shape[:-1], 0)))
+            nothing = self.x.new_zeros((*self.x.shape[:-1], 0))
+            self.rollout = follow(self.net, self.x, self.mask, nothing, self.past)
 
 
 class _Path(TorchDistribution):
@@ -164,8 +171,8 @@ class PriorPath(_Path):
         run, shape = self.run, (*sample_shape, *self.batch_shape)
         with torch.no_grad():
             if run.x is not None:
-                return run.keep(*draws.infer(run.net, run.x, run.mask, shape, guide=PriorGuide()))
-            run.drawn_x, z, rollout = draws.generate(run.net, run.mask, shape)
+                return run.keep(*draws.infer(run.net, run.x, run.mask, shape, guide=PriorGuide(), past=run.past))
+            run.drawn_x, z, rollout = draws.generate(run.net, run.mask, shape, past=run.past)
             return run.keep(z, rollout)
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -182,7 +189,7 @@ class GuidePath(_Path):
         """Draws every z_t, ``(*K, B, T, Z)``, and leaves the run at the model's disposal."""
         run = self.run
         assert run.x is not None
-        z, rollout = infer(run.net, run.x, run.mask, (*sample_shape, *self.batch_shape))
+        z, rollout = infer(run.net, run.x, run.mask, (*sample_shape, *self.batch_shape), past=run.past)
         _drawn[z] = weakref.ref(rollout)
         return run.keep(z, rollout)
 
@@ -203,7 +210,8 @@ class EmissionPath(_Path):
         """With x given each frame is drawn one step ahead; else the joint draw's x is returned, ``(*K, B, T, X)``."""
         run = self.run
         if run.x is None and not run.net.has_latents:
-            run.drawn_x, _, run.rollout = draws.generate(run.net, run.mask, (*sample_shape, *self.batch_shape))
+            shape = (*sample_shape, *self.batch_shape)
+            run.drawn_x, _, run.rollout = draws.generate(run.net, run.mask, shape, past=run.past)
         elif run.x is not None:
             assert run.rollout is not None
             run.drawn_x = run.rollout.emission.expand((*self.batch_shape, run.mask.shape[-1])).sample(sample_shape)

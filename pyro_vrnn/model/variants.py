@@ -1,7 +1,7 @@
 """The table of variants, the parts by name, and the model that options describe."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from pyro_vrnn.model.priors import ConditionalPrior, StandardPrior, TransitionPr
 from pyro_vrnn.model.recurrence import GRU, LSTM, Linear
 from pyro_vrnn.model.sizes import Sizes, Widths
 from pyro_vrnn.model.state import Dims
+from pyro_vrnn.model.strokes import PenStroke
 
 #: Parts by name. A prior, guide or emission is built from ``(dims, hidden widths)``, a recurrence from
 #: ``(dims, layers=)``.
@@ -35,7 +36,11 @@ GUIDES: dict[str, Callable[..., Any]] = {
 EMISSIONS: dict[str, Callable[..., Any]] = {
     "gaussian": Emission,
     "gmm": partial(Emission, head=partial(GaussianMixture, components=20)),
+    "pen-gauss": partial(Emission, head=partial(PenStroke, components=1)),
+    "pen": partial(Emission, head=partial(PenStroke, components=20)),
 }
+#: What stands for the variants' emissions where data are strokes of a pen.
+PEN: dict[str, str] = {"gaussian": "pen-gauss", "gmm": "pen"}
 RECURRENCES: dict[str, Callable[..., Any]] = {"lstm": LSTM, "gru": GRU, "linear": Linear}
 
 
@@ -117,6 +122,32 @@ def row(options: ModelOptions) -> Variant:
     )
 
 
+def suited(options: ModelOptions, kind: str) -> ModelOptions:
+    """The same for data of this kind: on strokes of a pen a variant's emission is the pen's that stands for it.
+
+    Args:
+        options: The options.
+        kind: ``audio``, ``pen`` or ``arrays``.
+
+    Raises:
+        ConfigurationError: If an emission was given that is not for such data, or a name is unknown.
+    """
+    emission = row(options).emission
+    if kind == "pen" and options.emission is None and emission in PEN:
+        return options.model_copy(update={"emission": PEN[emission]})
+    if kind == "pen" and emission in PEN:
+        raise ConfigurationError(
+            f"--emission {emission}: a density of continuous values, and a pen is up or down; leave it out, or choose"
+            f" {PEN[emission]}"
+        )
+    if kind != "pen" and emission in PEN.values():
+        raise ConfigurationError(
+            f"--emission {emission}: for strokes of a pen (dx, dy, pen), and the data are {kind}; leave it out, or"
+            f" choose one of {', '.join(PEN)}"
+        )
+    return options
+
+
 def resolve(options: ModelOptions, x: int) -> Sizes:
     """The sizes that options describe for frames of ``x`` values.
 
@@ -129,13 +160,14 @@ def resolve(options: ModelOptions, x: int) -> Sizes:
         **{name: getattr(preset, name) if value is None else value for name, value in wanted.items()},
         widths=preset.columns["rnn-gauss"],
     )
-    column = ("rnn-" if variant.prior is None else "vrnn-") + ("gmm" if variant.emission == "gmm" else "gauss")
+    mixture, gaussian = ("pen", "pen-gauss") if variant.emission in PEN.values() else ("gmm", "gaussian")
+    column = ("rnn-" if variant.prior is None else "vrnn-") + ("gmm" if variant.emission == mixture else "gauss")
     known = preset.columns.get(column)
     if options.widths == "matched" or known is None:
         gauss = preset.columns["rnn-gauss"]
         width = gauss.phi_x
         start = known or Widths(phi_x=width, phi_z=width, guide=width, prior=width, emission=width)
-        target = _count(VARIANTS["rnn-gauss"], options.recurrence, base, x, gauss)
+        target = _count(replace(VARIANTS["rnn-gauss"], emission=gaussian), options.recurrence, base, x, gauss)
         known = sizes.matched(start, lambda w: _count(variant, options.recurrence, base, x, w), target)
     given: Mapping[str, int | None] = {
         name: getattr(options, f"{name}_width") for name in ("phi_x", "phi_z", "guide", "prior", "emission")
@@ -190,4 +222,16 @@ def _count(variant: Variant, recurrence: str, base: Sizes, x: int, widths: Width
     return sizes.dnn_parameters(net)
 
 
-__all__ = ["ALIASES", "EMISSIONS", "GUIDES", "PRIORS", "RECURRENCES", "VARIANTS", "ModelOptions", "Variant", "build"]
+__all__ = [
+    "ALIASES",
+    "EMISSIONS",
+    "GUIDES",
+    "PEN",
+    "PRIORS",
+    "RECURRENCES",
+    "VARIANTS",
+    "ModelOptions",
+    "Variant",
+    "build",
+    "suited",
+]

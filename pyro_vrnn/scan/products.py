@@ -68,11 +68,14 @@ def _share(graph: Graph, operand: Node, group: list[Node], constants: dict[Node,
         return
     with graph.inserting_before(group[0]):
         made = _product(graph, operand, _stacked(graph, weights, 1, constants), None, group[0], constants)
+        shares = []
         for i, product in enumerate(group):
             start = sum(sizes[:i])
-            share = graph.call_function(_aten.slice.Tensor, (made, 1, start, start + sizes[i]))
-            share.meta.update(product.meta, contiguous=False)
-            _replace(graph, product, share)
+            shares.append(graph.call_function(_aten.slice.Tensor, (made, 1, start, start + sizes[i])))
+            shares[-1].meta.update(product.meta, contiguous=False)
+    # Not before: what is put in front of a node that is gone is lost where something else comes to its place.
+    for product, share in zip(group, shares, strict=True):
+        _replace(graph, product, share)
 
 
 def _join(graph: Graph, node: Node, constants: dict[Node, None], written: set[Any]) -> None:

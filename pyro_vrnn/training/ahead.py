@@ -24,11 +24,13 @@ class Ready(NamedTuple):
         x: Frames, ``(B, T, X)``, on the device.
         mask: True for frames, ``(B, T)``, on the device.
         frames: How many are valid in the whole batch, over all processes.
+        resets: Which rows begin anew, ``(B,)``, on the device; None where rows do not follow recordings.
     """
 
     x: Tensor
     mask: Tensor
     frames: int
+    resets: Tensor | None = None
 
 
 def ahead(shares: Iterable[Share], device: torch.device) -> Generator[Ready]:
@@ -43,7 +45,7 @@ def ahead(shares: Iterable[Share], device: torch.device) -> Generator[Ready]:
     """
     if device.type == "cuda":
         return _received(shares, device)
-    return (Ready(batch.x, batch.mask, frames) for batch, frames in shares)
+    return (Ready(batch.x, batch.mask, frames, resets) for batch, frames, resets in shares)
 
 
 def in_thread(items: Iterable[_Item]) -> Generator[_Item]:
@@ -68,15 +70,22 @@ def _received(shares: Iterable[Share], device: torch.device) -> Generator[Ready]
         for ready, arrived in sent:
             stream = torch.cuda.current_stream(device)
             stream.wait_event(arrived)
-            for tensor in (ready.x, ready.mask):
+            for tensor in (ready.x, ready.mask, ready.resets):
+                if tensor is None:
+                    continue
                 tensor.record_stream(stream)  # else its memory is the copying stream's again while it is still read
             yield ready
 
 
 def _sent(shares: Iterable[Share], device: torch.device) -> Iterator[tuple[Ready, torch.cuda.Event]]:
     stream = torch.cuda.Stream(device)
-    for batch, frames in shares:
+    for batch, frames, resets in shares:
         with torch.cuda.stream(stream):
-            x, mask = (tensor.pin_memory().to(device, non_blocking=True) for tensor in (batch.x, batch.mask))
-            ready, arrived = Ready(x, mask, frames), stream.record_event()
+            x, mask, anew = (
+                None if tensor is None else tensor.pin_memory().to(device, non_blocking=True)
+                for tensor in (batch.x, batch.mask, resets)
+            )
+            assert x is not None
+            assert mask is not None
+            ready, arrived = Ready(x, mask, frames, anew), stream.record_event()
         yield ready, arrived

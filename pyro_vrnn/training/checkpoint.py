@@ -12,6 +12,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pyro_vrnn.errors import TrackingError
+from pyro_vrnn.model.state import Past
+from pyro_vrnn.training.carried import kept, restored
 from pyro_vrnn.training.files import write_whole
 from pyro_vrnn.training.world import World
 
@@ -44,8 +46,10 @@ def save_checkpoint(
     best: dict[str, Tensor] | None,
     progress: Progress,
     world: World,
+    past: Past | None = None,
+    rows: int = 0,
 ) -> None:
-    """Writes the checkpoint, whole or not at all. Rank 0 does, with the random states of all.
+    """Writes the checkpoint, whole or not at all. Rank 0 does, with the random states and the rows of all.
 
     Args:
         folder: Where; made if it does not exist.
@@ -54,12 +58,15 @@ def save_checkpoint(
         best: The best parameters so far.
         progress: Where training stands; its random states are those of this moment.
         world: Who trains.
+        past: What this rank's rows go on from, in the middle of an epoch whose rows follow recordings.
+        rows: How many rows there are, over all ranks.
     """
     device = next(net.parameters()).device
-    random_states = world.gather(_random_states(device))
+    random_states, carried = world.gather(_random_states(device)), kept(past, world, rows)
     if not world.writes:
         return
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
+    tensors |= carried
     tensors |= {f"best.{name}": value for name, value in (best or {}).items()}
     for name, parameter in net.named_parameters():
         tensors |= {f"adam.{key}.{name}": value for key, value in optimiser.state.get(parameter, {}).items()}
@@ -72,7 +79,7 @@ def save_checkpoint(
 
 def load_checkpoint(
     folder: Path, net: nn.Module, optimiser: torch.optim.Adam, world: World, seed: int
-) -> tuple[dict[str, Tensor] | None, Progress]:
+) -> tuple[dict[str, Tensor] | None, Progress, Past | None]:
     """Restores parameters, moments and random states in place. Rank 0 reads the file for all.
 
     A rank that the checkpoint holds no random state of, because there were fewer, begins with one of its own.
@@ -85,7 +92,7 @@ def load_checkpoint(
         seed: Of the run.
 
     Returns:
-        The best parameters so far, and where training stands.
+        The best parameters so far, where training stands, and what this rank's rows go on from.
 
     Raises:
         TrackingError: If the file is missing, damaged or of another model.
@@ -110,7 +117,8 @@ def load_checkpoint(
         torch.set_rng_state(state)
     if (state := states.get("cuda")) is not None:
         torch.cuda.set_rng_state(state, device)
-    return _under("best.", tensors) or None, progress
+    past = restored(tensors, world, next(net.parameters()))
+    return _under("best.", tensors) or None, progress, past
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:

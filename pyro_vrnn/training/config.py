@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pyro_vrnn.data.options import LINEAR_GAUSSIAN, DataOptions
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.model import sizes
-from pyro_vrnn.model.variants import ModelOptions, resolve, row
+from pyro_vrnn.model.variants import ModelOptions, resolve, row, suited
 
 
 class TrainingOptions(BaseModel):
@@ -41,6 +41,11 @@ class TrainingOptions(BaseModel):
     particles: int | None = Field(None, gt=0, description="draws a sequence in the bound; default 1, iwae and fivo 5")
     checkpoint_every: int = Field(
         0, ge=0, description="steps between which the state and z alone are kept, and the rest computed twice; 0: all"
+    )
+    carry: int | None = Field(
+        None,
+        gt=0,
+        description="segments of a recording that its state is carried over, detached between them; 1: each anew",
     )
     kl_annealing: int = Field(0, ge=0, description="steps over which the KL's weight rises from 0 to 1; no bound then")
     free_bits: float = Field(0.0, ge=0, description="nats a latent dimension and frame that the KL is floored at")
@@ -90,21 +95,25 @@ class Config(BaseModel):
             return {**given, "model": {"preset": LINEAR_GAUSSIAN, **model}}
         return given
 
-    def explicit(self, x: int) -> "Config":
+    def explicit(self, x: int, kind: str = "audio") -> "Config":
         """The same with every preset's value filled in, so that it repeats the run whatever presets become.
 
         Args:
             x: Values in a frame.
+            kind: Of the data: ``audio``, ``pen`` or ``arrays``.
 
         Raises:
             ConfigurationError: If a name is unknown or a combination has no meaning.
         """
-        variant, size = row(self.model), resolve(self.model, x)
+        model = suited(self.model, kind)
+        variant, size = row(model), resolve(model, x)
         widths = {f"{name}_width": width or None for name, width in vars(size.widths).items()}
         parts = {"prior": variant.prior, "guide": variant.guide, "emission": variant.emission}
         wanted = {"h": size.h, "layers": size.layers, "z": size.z, "depth": size.depth, **widths, **parts}
         given = self.training.model_dump(exclude_none=True)
-        training = {**SCHEDULES[self.model.preset], "particles": PARTICLES[self.training.objective], **given}
+        carry = 1 if self.training.objective == "fivo" else CARRIES.get(self.model.preset, 1)
+        defaults = {"particles": PARTICLES[self.training.objective], "carry": carry}
+        training = {**SCHEDULES[self.model.preset], **defaults, **given}
         segment = SEGMENTS.get(self.model.preset) if self.data.segment is None else self.data.segment
         return self.model_copy(
             update={
@@ -137,6 +146,9 @@ PARTICLES = {"elbo": 1, "iwae": 5, "fivo": 5}
 
 #: Seconds that the paper cuts recordings into (Sec. 4.1), where it does not take whole ones.
 SEGMENTS = {"blizzard": 0.5, "accent": 0.5, "listening": 0.5}
+
+#: Segments that the paper carries the state over: 2 s of Blizzard.
+CARRIES = {"blizzard": 4}
 
 #: Learning rate and batch of the paper's experiments (its Sec. 4, and its released code); ``listening`` follows
 #: Blizzard. ``small`` is for two CPU cores; its batch, clip and decay were chosen on spoken digits.

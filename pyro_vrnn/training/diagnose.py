@@ -7,12 +7,13 @@ from torch import Tensor
 from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import follow
+from pyro_vrnn.model.state import Past
 
 #: What is said where the replay shows nothing wrong.
 NOTHING = "the step as a whole: replayed, every part and every gradient is finite"
 
 
-def culprit(net: VRNN, x: Tensor, mask: Tensor, particles: int = 1) -> str:
+def culprit(net: VRNN, x: Tensor, mask: Tensor, particles: int = 1, past: Past | None = None) -> str:
     """Replays a step whose loss or gradient was not finite, with the random state that it began with.
 
     Args:
@@ -20,6 +21,7 @@ def culprit(net: VRNN, x: Tensor, mask: Tensor, particles: int = 1) -> str:
         x: The step's frames, ``(B, T, X)``.
         mask: True for frames, ``(B, T)``.
         particles: Draws a sequence.
+        past: What the rows went on from.
 
     Returns:
         One phrase that names the part, the time step and what was not finite.
@@ -28,10 +30,10 @@ def culprit(net: VRNN, x: Tensor, mask: Tensor, particles: int = 1) -> str:
         if not parameter.isfinite().all():
             return f"the parameter {name}, before the step"
     if net.has_latents:
-        z, rollout = infer(net, x, mask, x.shape[:1] if particles == 1 else (particles, len(x)))
+        z, rollout = infer(net, x, mask, x.shape[:1] if particles == 1 else (particles, len(x)), past=past)
     else:
         z = x.new_zeros((*x.shape[:-1], 0))
-        rollout = follow(net, x, mask, z)
+        rollout = follow(net, x, mask, z, past)
     states = rollout.states.h
     states.retain_grad()
 

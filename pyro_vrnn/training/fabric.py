@@ -16,6 +16,7 @@ from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, distributed, nn
 
 from pyro_vrnn.errors import UserError
+from pyro_vrnn.model.state import Past
 from pyro_vrnn.training.world import Anything, LostRankError, World
 
 #: Seconds that a rank which lost another waits to be ended by its supervisor, who knows which one it was and why.
@@ -54,7 +55,7 @@ class FabricWorld(World):
             self._fabric.launch()
         self.device = self._fabric.device
 
-    def wrap(self, objective: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    def wrap(self, objective: nn.Module) -> Callable[..., Tensor]:
         """Wraps it by torch's DDP, which begins with rank 0's parameters."""
         return self._fabric.setup_module(_Reaching(objective, self.size), move_to_device=False)
 
@@ -146,9 +147,9 @@ class _Reaching(nn.Module):
         super().__init__()
         self.objective, self.size = objective, size
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
         """The loss of this rank's rows."""
-        loss: Tensor = _Reach.apply(self.objective(x, mask), self.size, *self.objective.parameters())
+        loss: Tensor = _Reach.apply(self.objective(x, mask, past), self.size, *self.objective.parameters())
         return loss
 
 

@@ -13,12 +13,13 @@ import pyro
 import torch
 from torch import Tensor
 
-from pyro_vrnn.data import Sequences, Share, number_of_batches, shares
+from pyro_vrnn.data import Sequences, Share, followed_shares, number_of_batches, shares
 from pyro_vrnn.errors import UserError
 from pyro_vrnn.inference.noise import own_noise
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.training.ahead import Ready, ahead
+from pyro_vrnn.training.carried import Carried
 from pyro_vrnn.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from pyro_vrnn.training.config import TrainingOptions
 from pyro_vrnn.training.device import Precision, keep_freed_memory, random_state, set_random_state
@@ -89,6 +90,7 @@ class Trainer:
         self.unread = Unread(READ_EVERY if self.device.type == "cuda" else 1)
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
+        self.carried = Carried(net)
         self._checkpointed_at = time.monotonic()
 
     @property
@@ -111,7 +113,7 @@ class Trainer:
         Raises:
             TrackingError: If it is missing, damaged or of another model.
         """
-        self.best, self.progress = load_checkpoint(
+        self.best, self.progress, self.carried.past = load_checkpoint(
             folder or self.folder, self.net, self.optimiser, self.world, self.options.seed
         )
 
@@ -159,7 +161,7 @@ class Trainer:
         with own_noise(self.device), pyro.validation_enabled(False):
             start = time.perf_counter()
             for batch in ahead(islice(self._shares(self.options.seed), probes + 1), self.device):
-                self.step.differentiate(batch)
+                self.step.differentiate(batch, self.carried.beginning(batch))
                 next(self.net.parameters()).detach().sum().item()  # waits for the device
                 now = time.perf_counter()
                 rates.append((now - start) / batch.frames)
@@ -181,15 +183,18 @@ class Trainer:
         return self._shares(self.options.seed * 1_000_003 + self.progress.epoch, skip=self.progress.batch)
 
     def _shares(self, shuffle: int, skip: int = 0) -> Iterator[Share]:
-        rank, size = self.world.rank, self.world.size
+        rank, size, carry = self.world.rank, self.world.size, self.options.carry or 1
+        if carry > 1:
+            return followed_shares(self.train, self.batch_size, carry, shuffle=shuffle, rank=rank, size=size, skip=skip)
         return shares(self.train, self.batch_size, shuffle=shuffle, rank=rank, size=size, skip=skip)
 
     def _step(self, batch: Ready) -> None:
-        before, state = self.progress, random_state(self.device)
+        before, state, past = self.progress, random_state(self.device), self.carried.before(batch)
         self.objective.at(before.step)
-        numbers = self.step(batch, self._learning_rate())
+        numbers = self.step(batch, self._learning_rate(), past)
+        self.carried.past = self.objective.after
         self.progress = replace(before, step=before.step + 1, batch=before.batch + 1)
-        self.unread.add(Queued(before, self.progress, batch, state, numbers))
+        self.unread.add(Queued(before, self.progress, batch, state, past, numbers))
         if self.unread.due:
             self._read()
 
@@ -215,7 +220,7 @@ class Trainer:
                 validated_by(self.options.objective, self.net),
                 rows=self.batch_size,
                 particles=self.objective.particles,
-                scale=Scale(self.train.frame),
+                scale=Scale(self.train.width),
                 world=self.world,
             )
         # A best that is NaN is none: nothing compares as larger.
@@ -233,18 +238,20 @@ class Trainer:
 
     def _save(self) -> None:
         self._read()
-        save_checkpoint(self.folder, self.net, self.optimiser, self.best, self.progress, self.world)
+        past = self.carried.past if self.progress.batch else None  # all rows of an epoch begin anew
+        rows = min(self.batch_size, len(self.train))
+        save_checkpoint(self.folder, self.net, self.optimiser, self.best, self.progress, self.world, past, rows)
         self._checkpointed_at = time.monotonic()
         self.watcher.checkpointed(self.progress)
         self.unread.start_clock()
 
     def _stop_at(self, step: Queued, what: str) -> None:
         """Does the step again to name what went wrong; no parameter was changed by it or by what was queued after."""
-        self.progress = step.before
+        self.progress, self.carried.past = step.before, step.past
         self.optimiser.zero_grad()
         with own_noise(self.device), self.precision.products(), self.precision.autocast():
             set_random_state(self.device, step.random_state)
-            found = culprit(self.net, step.batch.x, step.batch.mask, self.objective.particles)
+            found = culprit(self.net, step.batch.x, step.batch.mask, self.objective.particles, step.past)
             where = blamed(self.world.gather(found))
         self.optimiser.zero_grad()
         set_random_state(self.device, step.random_state)

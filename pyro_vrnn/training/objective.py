@@ -1,13 +1,10 @@
 """What training maximises: the bound (Eq. 11) by Pyro's ELBO, tighter bounds, or a bound with a weighted divergence."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from pyro.distributions.util import scale_and_mask
-from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from torch import Tensor, nn
-from torch.distributions import kl_divergence
 
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference.results import Kind
@@ -16,6 +13,8 @@ from pyro_vrnn.model import markov, sequence
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import Rollout
 from pyro_vrnn.model.segments import follow, infer
+from pyro_vrnn.model.state import Past
+from pyro_vrnn.training.bounds import MeanField, Sampled
 from pyro_vrnn.training.config import PARTICLES, TrainingOptions
 from pyro_vrnn.training.world import World
 
@@ -32,14 +31,19 @@ class Objective(nn.Module):
         particles: Draws a sequence; 1 unless the bound has more.
         parts: Detached sums of the last batch, in nats, by name: ``bound`` (what it says of log p(x)), where they are
             known ``reconstruction`` (log p(x | z)) and ``kl``, and ``objective`` where it is no bound.
+        after: Where the last batch was given a past: what its next segments go on from, of one draw a sequence.
     """
 
     kind = Kind.BOUND
     particles = 1
     parts: dict[str, Tensor]
+    after: Past | None = None
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """The loss of frames ``(B, T, X)``, of which ``mask`` ``(B, T)`` says which count."""
+    def forward(self, x: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
+        """The loss of frames ``(B, T, X)``, of which ``mask`` ``(B, T)`` says which count.
+
+        Segments of longer sequences go on from a past with batch ``(B,)``, through which no gradient goes.
+        """
         raise NotImplementedError
 
     def at(self, step: int) -> None:
@@ -65,63 +69,16 @@ class Elbo(Objective):
         module = PROGRAMS[program]
         self.bound = MeanField() if elbo == "mean-field" else Sampled()
         self.kind = Kind.BOUND if net.has_latents else Kind.EXACT
+        self.latents = net.has_latents
         self.loss = self.bound(module.Model(net, store=False), module.Guide(net, store=False))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
         """The negative bound."""
-        loss = self.loss(x, mask)
+        loss = self.loss(x, mask, past)
+        self.after = (self.loss.guide if self.latents else self.loss.model).after
         bound, reconstruction = -loss.detach(), self.bound.reconstruction
         self.parts = {"bound": bound, "reconstruction": reconstruction, "kl": reconstruction - bound}
         return loss
-
-
-class _Bound:
-    """A Pyro ELBO whose loss stays a tensor: Pyro's own waits for the device to say what it is.
-
-    Whether it is finite is the loop's to see. It remembers the log-likelihood part of the last bound.
-    """
-
-    reconstruction: Tensor
-
-    def differentiable_loss(self, model: nn.Module, guide: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
-        """The negative bound; every guide is reparameterised, so this is Pyro's surrogate, too."""
-        ((model_trace, guide_trace),) = self._get_traces(model, guide, args, kwargs)  # type: ignore[attr-defined]
-        observed = [site["log_prob_sum"] for site in model_trace.nodes.values() if _is_observation(site)]
-        drawn = [site for site in guide_trace.nodes.values() if site["type"] == "sample"]
-        reconstruction = torch.stack(observed).sum()
-        self.reconstruction = reconstruction.detach()
-        return sum((self.divergence(q, model_trace.nodes[q["name"]]) for q in drawn), -reconstruction)
-
-    @staticmethod
-    def divergence(q: dict[str, Any], p: dict[str, Any]) -> Tensor:
-        """KL(q || p) of the guide's and the model's site of a latent."""
-        raise NotImplementedError
-
-
-class Sampled(_Bound, Trace_ELBO):
-    """The bound with every term sampled."""
-
-    @staticmethod
-    def divergence(q: dict[str, Any], p: dict[str, Any]) -> Tensor:
-        """At the draw, by the sites' log-densities."""
-        return q["log_prob_sum"] - p["log_prob_sum"]
-
-
-class MeanField(_Bound, TraceMeanField_ELBO):
-    """The bound with analytic KL where the families have one."""
-
-    @staticmethod
-    def divergence(q: dict[str, Any], p: dict[str, Any]) -> Tensor:
-        """In closed form, or as :class:`Sampled` has it."""
-        try:
-            kl = kl_divergence(q["fn"], p["fn"])
-        except NotImplementedError:
-            return Sampled.divergence(q, p)
-        return scale_and_mask(kl, q["scale"], q["mask"]).sum()
-
-
-def _is_observation(site: dict[str, Any]) -> bool:
-    return site["type"] == "sample" and site["is_observed"] and "log_prob_sum" in site and site["name"] != "sequences"
 
 
 class _OfParticles(Objective):
@@ -154,11 +111,13 @@ class Iwae(_OfParticles):
     biased. Hence the second rollout, of the same latents as leaves of a graph of its own.
     """
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """The negative bound; its gradient is the estimator's."""
-        z, _ = infer(self.net, x, mask, (self.particles, len(x)))
+    def forward(self, x: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
+        """The negative bound; its gradient is the estimator's. All particles go on from one past."""
+        z, drawn = infer(self.net, x, mask, (self.particles, len(x)), past=past)
+        # Any particle is a draw of the guide; one that the weights chose would be none.
+        self.after = None if past is None else drawn.left.of_particle(0)
         leaf = z.detach().requires_grad_()
-        rollout = follow(self.net, x, mask, leaf)
+        rollout = follow(self.net, x, mask, leaf, past)
         log_prior, log_guide = rollout.log_prior(leaf), rollout.log_guide(leaf)
         log_p = (rollout.log_emission + log_prior).sum(-1)
         log_w = log_p - log_guide.sum(-1)
@@ -181,8 +140,9 @@ class Fivo(_OfParticles):
     variance (Maddison et al. 2017, Sec. 4).
     """
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
         """The negative bound."""
+        assert past is None, "the particles of a filter go on together"
         bound = smc(self.net, x, mask, self.particles).increments.sum()
         self.parts = {"bound": bound.detach()}
         return -bound
@@ -216,9 +176,10 @@ class Weighted(Objective):
         """Sets beta."""
         self.beta = min(1.0, step / self.annealing) if self.annealing else 1.0
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, past: Past | None = None) -> Tensor:
         """The negative objective."""
-        z, rollout = infer(self.net, x, mask, x.shape[:1], by_dimension=self.free_bits > 0)
+        z, rollout = infer(self.net, x, mask, x.shape[:1], by_dimension=self.free_bits > 0, past=past)
+        self.after = None if past is None else rollout.left
         reconstruction = rollout.log_emission.sum()
         kl = rollout.kl_or_sampled(z).sum() if self.free_bits == 0 else self._floored(rollout, mask)
         objective = reconstruction - self.beta * kl
@@ -255,6 +216,10 @@ def check_objective(options: TrainingOptions, *, latents: bool) -> None:
     if options.checkpoint_every and (options.program == "markov" or options.objective == "fivo"):
         what = "--program markov" if options.program == "markov" else "--objective fivo"
         raise ConfigurationError(f"--checkpoint-every: not with {what}, which keeps every step; leave out one of them")
+    if (options.carry or 1) > 1 and options.objective == "fivo":
+        raise ConfigurationError(
+            f"--carry {options.carry}: not with --objective fivo, whose filter begins with each segment; pass --carry 1"
+        )
     weighted = options.kl_annealing or options.free_bits
     if options.objective == "elbo" and not weighted:
         if options.particles is not None and options.particles > 1:

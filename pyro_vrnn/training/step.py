@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pyro_vrnn.model.state import Past
 from pyro_vrnn.training.ahead import Ready
 from pyro_vrnn.training.checkpoint import Progress
 from pyro_vrnn.training.device import Precision
@@ -78,12 +79,12 @@ class Step:
         self.world = World() if world is None else world
         self._loss = self.world.wrap(objective)  # completes gradients before they are clipped
 
-    def __call__(self, batch: Ready, learning_rate: float) -> Numbers:
+    def __call__(self, batch: Ready, learning_rate: float, past: Past | None = None) -> Numbers:
         """Queues the step. ``batch.frames`` are those of the global batch, whatever part of it lies here.
 
         The optimiser and the clip see nats per frame, so that both mean the same for short and long batches.
         """
-        loss = self.differentiate(batch)
+        loss = self.differentiate(batch, past)
         parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
         norm = nn.utils.clip_grad_norm_(parameters, self.clip)
         names = list(self.objective.parts)
@@ -94,12 +95,13 @@ class Step:
         self.optimiser.step()
         return Numbers(loss, norm, dict(zip(names, parts, strict=True)))
 
-    def differentiate(self, batch: Ready) -> Tensor:
+    def differentiate(self, batch: Ready, past: Past | None = None) -> Tensor:
         """Sets the gradients and returns the loss of this process's rows, nats per frame of the global batch."""
         self.optimiser.zero_grad()
         with self.precision.products():
             with self.precision.autocast():
-                loss = self._loss(batch.x, batch.mask) / batch.frames
+                # An objective that knows no past is given none.
+                loss = self._loss(batch.x, batch.mask, *(() if past is None else (past,))) / batch.frames
             loss.backward()
         return loss.detach()
 
@@ -112,6 +114,7 @@ class Queued(NamedTuple):
         after: Where it stands if the step was finite.
         batch: What it read.
         random_state: Of the device, before.
+        past: What its rows went on from.
         numbers: What it will say.
     """
 
@@ -119,6 +122,7 @@ class Queued(NamedTuple):
     after: Progress
     batch: Ready
     random_state: Tensor
+    past: Past | None
     numbers: Numbers
 
 

@@ -48,7 +48,7 @@ class World:
             return seed
         return int(np.random.SeedSequence([seed, step, self.rank]).generate_state(1, np.uint64)[0])
 
-    def wrap(self, objective: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    def wrap(self, objective: nn.Module) -> Callable[..., Tensor]:
         """The objective, whose loss is that of this rank's rows and whose gradient is of the sum over ranks."""
         return objective
 

@@ -8,7 +8,10 @@ import torch
 from pyro_vrnn.benchmark import machine as room
 from pyro_vrnn.benchmark.floor import gemm_operations
 from pyro_vrnn.benchmark.measure import Machine, Measurement, measure, race
+from pyro_vrnn.benchmark.steps import Case
+from pyro_vrnn.model.variants import ModelOptions
 from pyro_vrnn.training.device import Precision
+from tests.benchmark.conftest import WIDTHS
 
 CPU = torch.device("cpu")
 
@@ -32,6 +35,18 @@ def test_a_measurement_says_everything(case, machine, variant):
     assert held["markov_over_ours"] == found.seconds["markov"] / found.seconds["ours"]
     assert sum(held["shares_percent"].values()) == pytest.approx(100)
     assert held["bytes_per_step"] > 0
+
+
+def test_a_preset_of_strokes_is_measured_on_points_of_a_pen(machine):
+    torch.set_default_dtype(torch.float32)
+    options = ModelOptions(variant="vrnn-gmm", preset="iam-ondb", h=8, z=2, **WIDTHS)
+    made = Case(options, 3, 5, Precision("float32", CPU))
+    assert made.x.shape == (3, 5, 3)
+    assert set(made.x[..., 2].unique().tolist()) == {0.0, 1.0}
+    assert made.options.emission == "pen"
+    found = race(made, machine, ("ours", "plain", "markov"), repeats=1)
+    assert set(found.seconds) == {"ours", "plain", "markov"}
+    assert found.gemm_floor > 0
 
 
 def test_without_peers_ours_runs_alone(case, machine):

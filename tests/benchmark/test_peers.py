@@ -38,9 +38,21 @@ def take_over(peer: nn.Module, net: nn.Module) -> None:
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("variant", PAPER)
 def test_a_peer_computes_the_same_bound(variant, layers, monkeypatch):
-    net, peer = build(options(variant, layers=layers), X), plain_peer(options(variant, layers=layers), X)
+    given = options(variant, layers=layers)
+    _compare(given, torch.randn(B, T, X), monkeypatch)
+
+
+@pytest.mark.parametrize("emission", ["pen", "pen-gauss"])
+@pytest.mark.parametrize("variant", ["rnn-gmm", "vrnn-gauss"])
+def test_a_peer_on_points_of_a_pen(variant, emission, monkeypatch):
+    x = torch.cat([torch.randn(B, T, 2), torch.randint(2, (B, T, 1)).double()], -1)
+    _compare(options(variant, emission=emission), x, monkeypatch)
+
+
+def _compare(given: ModelOptions, x: torch.Tensor, monkeypatch) -> None:
+    net, peer = build(given, x.shape[-1]), plain_peer(given, x.shape[-1])
     take_over(peer, net)
-    x, mask = torch.randn(B, T, X), torch.arange(T) < torch.tensor([6, 3, 1, 5]).unsqueeze(-1)
+    mask = torch.arange(T) < torch.tensor([6, 3, 1, 5]).unsqueeze(-1)
     eps = torch.randn(B, T, net.dims.z)
     if net.has_latents:
         _, rollout = infer(net, x, mask, (B,), eps=eps)

@@ -82,7 +82,7 @@ def untrained(folder: Path, variant: str = "vrnn-gauss", *, seed: int = 0, **dat
     """A model folder as ``fit`` leaves it, of a tiny model that has learnt nothing."""
     config = read(None, {"data": data, "model": {"variant": variant}, "training": {"seed": seed}}, SMALL[1::2])
     corpus = load(config.data, seed=seed)
-    config = config.explicit(corpus.frame)
+    config = config.explicit(corpus.frame, corpus.kind)
     torch.manual_seed(seed)
     save_model(folder, build(config.model, corpus.frame), config, corpus.describe())
     return folder

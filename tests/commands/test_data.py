@@ -9,7 +9,7 @@ from pyro_vrnn.data import EMBEDDED
 def test_every_embedded_set_has_its_line() -> None:
     done = CliRunner().invoke(commands, ["data", "list"])
     assert done.exit_code == 0
-    assert {"demo-speech", "linear-gaussian"} == EMBEDDED.keys()
+    assert {"demo-speech", "demo-handwriting", "linear-gaussian"} == EMBEDDED.keys()
     for name, line in EMBEDDED.items():
         assert any(row.startswith(f"{name} ") and row.endswith(line) for row in done.output.splitlines())
     assert "--data FOLDER" in done.output

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -167,3 +168,14 @@ def test_gaps_to_references_are_paired():
     ceiling = Estimate("diagonal_innovations", Kind.EXACT, ours.nats, frames, scale)
     (line,) = display.gap_lines([exact, floor, ceiling, best])
     assert line.startswith("exact likelihood: past the ceiling of diagonal innovations, +1.67 ")
+
+
+def test_the_pens_share_has_a_column_where_it_is_known():
+    one, *others = estimates(30.0)
+    pen = -0.25 * one.frames
+    text = printed(display.results_table([replace(one, details={"pen": pen}), *others], "strokes"), width=200)
+    assert "pen, nats / frame" in text
+    row = next(line for line in text.splitlines() if line.strip().startswith("bound (ELBO)"))
+    assert row.rstrip().endswith(" -0.250")
+    assert "offsets alone, but these hold the pen's: importance sampling, 40 samples, particle filter" in text
+    assert "pen" not in printed(display.results_table([one, *others], "sound"), width=200)

@@ -102,6 +102,8 @@ def test_text_of_numbers():
     [
         ({"variant": "vrnn", "preset": "timit"}, (28805, 30235)),
         ({"variant": "rnn-gauss", "preset": "iam-ondb"}, (1016,)),
+        ({"variant": "vrnn-gmm", "preset": "iam-ondb", "emission": "pen"}, (1384, 1384)),
+        ({"variant": "vrnn-gauss", "preset": "iam-ondb", "emission": "pen"}, ()),
         ({"variant": "vrnn-gauss", "preset": "small"}, ()),
         ({"variant": "vrnn-gauss", "preset": "timit", "guide": "smoothing"}, ()),
         ({"variant": "vrnn-gauss", "preset": "timit", "prior": "conditional"}, (28805, 30235)),

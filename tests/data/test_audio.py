@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pyro_vrnn.data import audio
 from pyro_vrnn.data.audio import UnusableError, decode, probe
@@ -97,19 +99,129 @@ def test_resampling_in_blocks_keeps_a_tone(tmp_path: Path, monkeypatch: pytest.M
     np.testing.assert_allclose(decode(path, probe(path), rate=RATE), whole, atol=1)
 
 
+FORMS: dict[str, dict[str, Any]] = {"a.sph": {"format": "NIST"}, "a.opus": {"format": "OGG", "subtype": "OPUS"}}
+
+
 def cut(path: Path, keep: float) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
 
 
-@pytest.mark.parametrize("keep", [0.1, 0.7])
-@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.sph"])
+@pytest.mark.parametrize("keep", [0.1, 0.7, 0.999])
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.sph", "a.ogg", "a.opus"])
 def test_truncated_files_are_noticed(tmp_path: Path, name: str, keep: float) -> None:
-    form: dict[str, Any] = {"format": "NIST"} if name == "a.sph" else {}
-    path = write(tmp_path / name, noise(50000), **form)
+    path = write(tmp_path / name, noise(50000), **FORMS.get(name, {}))
     cut(path, keep)
     with pytest.raises(UnusableError, match=r"truncated|corrupt|not readable"):
         decode(path, probe(path), rate=RATE)
+
+
+@pytest.mark.parametrize("name", ["a.ogg", "a.opus"])
+def test_a_stream_without_its_last_page_is_noticed(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, noise(50000), **FORMS.get(name, {}))
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"OggS")])
+    with pytest.raises(UnusableError, match="truncated"):
+        probe(path)
+    path.write_bytes(content + b"ID3 or whatever else a programme appends")
+    assert len(decode(path, probe(path), rate=RATE)) == 50000
+
+
+def test_a_rate_that_no_conversion_can_be_meant_for(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", noise(5000), rate=1)
+    with pytest.raises(UnusableError, match="1 Hz is too far from 16000 Hz"):
+        decode(path, probe(path), rate=RATE)
+    assert len(decode(path, probe(path), rate=1)) == 5000
+
+
+@pytest.mark.parametrize(("place", "value"), [(24, 0), (22, 0), (22, 65535)])
+def test_no_rate_no_channels_and_too_many(tmp_path: Path, place: int, value: int) -> None:
+    path = write(tmp_path / "a.wav", noise(5000))
+    content = bytearray(path.read_bytes())
+    content[place : place + 2] = value.to_bytes(2, "little")
+    path.write_bytes(content)
+    with pytest.raises(UnusableError, match="not readable as audio"):
+        probe(path)
+
+
+def test_blocks_shrink_with_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio, "BLOCK", 1000)
+    asked: list[int] = []
+    read = soundfile.SoundFile.read
+    monkeypatch.setattr(soundfile.SoundFile, "read", lambda file, n, **kw: asked.append(n) or read(file, n, **kw))
+    path = write(tmp_path / "a.wav", np.zeros((300, 100), np.int16))
+    assert len(decode(path, probe(path), rate=RATE)) == 300
+    assert set(asked) == {10}
+
+
+def test_flac_of_unknown_length(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.flac", noise(5000))
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    with pytest.raises(UnusableError, match="how many samples"):
+        probe(path)
+
+
+def test_a_file_that_changes_after_it_was_probed(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", noise(5000))
+    header = probe(path)
+    write(path, noise(4000))
+    with pytest.raises(UnusableError, match="changed"):
+        decode(path, header, rate=RATE)
+    path.unlink()
+    with pytest.raises(UnusableError, match="corrupt"):
+        decode(path, header, rate=RATE)
+
+
+@pytest.mark.parametrize("length", [b"      0", b"     -1", b"   junk", b"9999999", b"1048576"])
+def test_sphere_headers_of_impossible_lengths(tmp_path: Path, length: bytes) -> None:
+    path = write(tmp_path / "a.sph", noise(5000), format="NIST")
+    path.write_bytes(path.read_bytes().replace(b"   1024", length, 1))
+    with pytest.raises(UnusableError, match=r"damaged|truncated|not readable"):
+        probe(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "other"),
+    [
+        (b"sample_count -i 5000", b"sample_count -i 99999999999999999999"),
+        (b"sample_rate -i 16000", b"sample_rate -i 0"),
+        (b"channel_count -i 1", b"channel_count -i 99999"),
+    ],
+)
+def test_sphere_headers_of_impossible_entries(tmp_path: Path, entry: bytes, other: bytes) -> None:
+    path = write(tmp_path / "a.sph", noise(5000), format="NIST")
+    content = path.read_bytes()
+    header = content[:1024].replace(entry, other)[:1024]
+    assert other in header
+    path.write_bytes(header + content[1024:])
+    with pytest.raises(UnusableError, match=r"truncated|not readable"):
+        probe(path)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.ogg", "a.sph"])
+@settings(max_examples=30, deadline=None)
+@given(changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4))
+def test_changed_bytes_give_samples_or_a_reason(
+    tmp_path_factory: pytest.TempPathFactory, name: str, changes: list[tuple[float, int]]
+) -> None:
+    path = write(tmp_path_factory.mktemp("changed") / name, noise(2000), **FORMS.get(name, {}))
+    content = bytearray(path.read_bytes())
+    for place, value in changes:
+        content[int(place**3 * len(content))] = value  # most of them in the header
+    path.write_bytes(content)
+    reason = ""
+    try:
+        header = probe(path)
+        stored = decode(path, header, rate=header.rate)
+    except UnusableError as error:
+        reason = str(error)
+    else:
+        assert stored.dtype == header.grid.dtype
+        assert np.isfinite(stored).all()
+    assert reason.isprintable()
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])

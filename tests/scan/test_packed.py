@@ -50,6 +50,9 @@ STEPS = {
     "sums of two of one": lambda net, h, x: (
         torch.tanh(x + F.linear(h, net.A) + F.linear(x, net.B)) * torch.sigmoid(F.linear(h, net.B) + F.linear(x, net.A))
     ),
+    "one of two of one beside another": lambda net, h, x: (
+        torch.tanh(x + F.linear(h, net.A) + F.linear(h * x, net.B)) * torch.sigmoid(F.linear(h, net.B))
+    ),
     "strided operands": lambda net, h, x: torch.tanh(
         F.linear(torch.cat([h, x], -1)[..., ::2], net.A) + F.linear(x.t().contiguous().t(), net.B)
     ),

@@ -31,6 +31,7 @@ from pyro_vrnn.training.objective import build_objective
 from pyro_vrnn.training.world import World
 
 from .conftest import Recorder, network, sequences, trainer, weights
+from .test_carried import following, without_noise
 
 #: Objectives by name, beside the bound that every variant has.
 OBJECTIVES = {
@@ -58,6 +59,7 @@ def main(world: FabricWorld, folder: Path) -> dict[str, object]:
         "gradients": {case: gradients(world, *CASES[case]) for case in CASES},
         **training(world, folder),
         "not finite": not_finite(world, folder),
+        "carried": carried(world, folder),
     }
 
 
@@ -97,7 +99,7 @@ def gradients(world: FabricWorld, variant: str, options: dict[str, object]) -> d
         rows.lengths[-1] = 1
         picked = rows[-size:]
         whole = next(iter(batches(picked, 7, shuffle=0)))
-        share, frames = next(iter(shares(picked, 7, shuffle=0, rank=world.rank, size=world.size)))
+        share, frames, _ = next(iter(shares(picked, 7, shuffle=0, rank=world.rank, size=world.size)))
         assert frames == int(whole.mask.sum())
         found = []
         for function, batch in ((alone, whole), (loss, share)):
@@ -192,6 +194,41 @@ def not_finite(world: FabricWorld, folder: Path) -> list[str]:
     except NotFiniteError as error:
         return world.gather(str(error))
     return []
+
+
+def carried(world: FabricWorld, folder: Path) -> dict[str, object]:
+    """Rows that follow recordings, on two processes and on one."""
+    found: dict[str, object] = {}
+    for variant in ("rnn-gauss", "storn", "srnn"):  # the last two draw their means, which one process draws too
+        recorders, nets = (Recorder(), Recorder()), []
+        with without_noise():
+            for name, told, ranks in zip(("one", "two"), recorders, (None, world), strict=True):
+                each = following(folder / f"carried-{variant}-{name}", network(variant), told, ranks)
+                each.fit()
+                nets.append(each.net)
+        found[variant] = [*map(_told, recorders), _apart(*map(weights, nets))]
+    whole, rest = Recorder(), Recorder()
+    uncut = following(folder / "carried", network(), whole, world)
+    uncut.fit()
+    cut = following(folder / "carried-cut", network(), Recorder(3, _interrupt if world.rank == 1 else None), world)
+    cut.fit()
+    resumed = following(folder / "carried-cut", network(seed=9), rest, world)
+    resumed.resume()
+    resumed.fit()
+    found["resumed"] = [_told(whole)[3:], _told(rest), _apart(weights(uncut.net), weights(resumed.net))]
+    # Two ranks, then one in the middle of the epoch: the rows that the other had go on.
+    told = Recorder()
+    following(
+        folder / "carried-two", network("rnn-gauss"), Recorder(2, _interrupt if world.writes else None), world
+    ).fit()
+    if world.writes:
+        alone = following(folder / "carried-two", network("rnn-gauss", seed=9), told)
+        alone.resume()
+        alone.fit()
+    unbroken = Recorder()
+    following(folder / "carried-unbroken", network("rnn-gauss"), unbroken).fit()
+    world.gather(None)
+    return {**found, "changing": [_told(unbroken)[2:], _told(told)]}
 
 
 def _interrupt() -> None:

@@ -34,7 +34,7 @@ def test_batches_are_the_same_in_the_same_order(device):
     expected = list(some())
     got = list(ahead(some(), torch.device(device)))
     assert len(got) == len(expected)
-    for ready, (batch, frames) in zip(got, expected, strict=True):
+    for ready, (batch, frames, _) in zip(got, expected, strict=True):
         assert ready.x.device.type == ready.mask.device.type == device
         assert torch.equal(ready.x.cpu(), batch.x)
         assert torch.equal(ready.mask.cpu(), batch.mask)

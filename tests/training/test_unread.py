@@ -116,10 +116,10 @@ def test_the_rate_is_of_all_steps_that_are_read_together(tmp_path, monkeypatch):
     training = late(tmp_path, 3, max_steps=5)
     frames, step = [], training.step
 
-    def slow(batch, learning_rate):
+    def slow(batch, learning_rate, past):
         now[0] += 2.0
         frames.append(batch.frames)
-        return step(batch, learning_rate)
+        return step(batch, learning_rate, past)
 
     training.step = slow
     training.fit()

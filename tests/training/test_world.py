@@ -89,6 +89,26 @@ def test_a_run_goes_on_with_other_numbers_of_devices(found):
     assert first != second
 
 
+@pytest.mark.parametrize("variant", ["rnn-gauss", "storn", "srnn"])
+def test_rows_that_follow_recordings_are_those_of_one_process(found, variant):
+    one, two, apart = found["carried"][variant]
+    assert len(one) == 10
+    for alone, together in zip(one, two, strict=True):
+        assert together == pytest.approx(alone, rel=1e-4, abs=1e-6)
+    assert apart < 1e-4
+
+
+def test_rows_that_follow_recordings_go_on_on_as_many_ranks_bit_for_bit_and_on_others(found):
+    expected, steps, apart = found["carried"]["resumed"]
+    assert len(steps) == 7
+    assert steps == expected
+    assert apart == 0
+    unbroken, steps = found["carried"]["changing"]
+    assert len(steps) == 8
+    for ours, theirs in zip(steps, unbroken, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+
+
 def test_what_is_not_finite_on_one_rank_ends_all_and_is_named(found):
     first, second = found["not finite"]
     assert first == second
