@@ -1,6 +1,6 @@
 """The paper's own numbers: Table 1 of Chung et al. (2015), average log-likelihood a sequence in nats."""
 
-from pyro_vrnn.model.variants import ALIASES, VARIANTS, ModelOptions, row
+from pyro_vrnn.model.variants import ALIASES, PEN, VARIANTS, ModelOptions, row
 
 #: By preset, then by variant: the exact likelihood, or the bound and what its text calls importance sampling.
 TABLE: dict[str, dict[str, tuple[int, ...]]] = {
@@ -62,5 +62,5 @@ def printed(options: ModelOptions) -> tuple[int, ...]:
     if own is None or options.recurrence != "lstm":
         return ()
     same = (own.prior, own.guide) == (parts.prior, parts.guide)
-    same &= parts.emission in (own.emission, {"gaussian": "pen", "gmm": "pen"}.get(own.emission))
+    same &= parts.emission in (own.emission, PEN.get(own.emission))
     return TABLE.get(options.preset, {}).get(variant, ()) if same else ()
