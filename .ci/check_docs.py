@@ -13,6 +13,8 @@ sys.path.insert(0, str(ROOT / "docs"))
 
 from live import variants_table  # noqa: E402
 
+from pyro_vrnn.ablation.grid import expand  # noqa: E402
+from pyro_vrnn.commands.ablating import Asked  # noqa: E402
 from pyro_vrnn.commands.main import commands  # noqa: E402
 from pyro_vrnn.commands.options import by_room  # noqa: E402
 from pyro_vrnn.errors import UserError  # noqa: E402
@@ -66,6 +68,12 @@ def _mistake(words: list[str]) -> str:
         if name == "fit":
             config = read(None, by_room(given), given["settings"])
             config.explicit(config.data.frame)
+        if name == "ablate":
+            of_fit = by_room(given)
+            expand(
+                Asked(of_fit, given.pop("config"), given.pop("settings"), **given).axes,
+                lambda more: read(None, of_fit, more),
+            )
     except (click.ClickException, UserError) as error:
         return error.format_message() if isinstance(error, click.ClickException) else str(error)
     return ""

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pyro_vrnn.commands.options import by_room, data_options, option, split_options, tracking_uri
+from pyro_vrnn.commands.options import by_room, data_options, option, split_options, tag_option, tracking_uri
 
 COUNT = click.IntRange(min=1)
 
@@ -48,6 +48,8 @@ COUNT = click.IntRange(min=1)
 @tracking_uri
 @option("--experiment", "tracking.experiment", "MLflow experiment; default pyro_vrnn.")
 @option("--name", "tracking.name", "Name of the run; default: variant, data, seed and time.")
+@option("--parent", "tracking.parent", "Show the run under this one, of the same experiment.", metavar="RUN")
+@tag_option
 @click.option("--config", type=click.Path(path_type=Path), help="A stored configuration; options given beside it win.")
 @click.option("--set", "settings", multiple=True, metavar="ROOM.NAME=VALUE", help="Any value of the configuration.")
 @click.option("--resume", metavar="RUN", help="Go on with a run from its last checkpoint.")

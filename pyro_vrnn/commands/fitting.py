@@ -37,6 +37,7 @@ from pyro_vrnn.training.checkpoint import Progress as Standing
 from pyro_vrnn.training.config import Config, read
 from pyro_vrnn.training.device import Precision, device_named, name_of
 from pyro_vrnn.training.files import write_whole
+from pyro_vrnn.training.identity import identity
 from pyro_vrnn.training.loop import Trainer
 from pyro_vrnn.training.objective import check_objective, validated_by
 from pyro_vrnn.training.saving import save_model
@@ -132,9 +133,7 @@ def _train_and_score(
         tracked.rewind(trainer.progress.step)
         out.print(f"resuming {tracked.name} after step {trainer.progress.step}, epoch {trainer.progress.epoch}")
     else:
-        # A name is one run's own: whoever repeats the configuration makes another run.
-        stored = config.model_copy(update={"tracking": config.tracking.model_copy(update={"name": None})})
-        write_whole(folder / "config.toml", stored.toml().encode())
+        write_whole(folder / "config.toml", config.kept().toml().encode())
         parts = {part: sequences.listed() for part, sequences in corpus.parts.items()}
         write_whole(folder / "split.json", json.dumps(parts, indent=1).encode())
         for path in (folder / "config.toml", folder / "split.json"):
@@ -182,7 +181,7 @@ def _train_and_score(
         tracked.log(done.step, metrics)  # the store would keep a second point for a step that is scored again
         tracked.checkpointed(done.step)
     write_whole(folder / "results.json", json.dumps(results, indent=2).encode())
-    save_model(folder / "model", net, config, corpus.describe())
+    save_model(folder / "model", net, config.kept(), corpus.describe())
     for path in (folder / "results.json", folder / SEQUENCES, folder / "model", folder / "checkpoint"):
         tracked.artifact(path)
     closing.close(tracked, config, corpus, found, out)
@@ -247,6 +246,8 @@ def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
     name = Path(corpus.name).name or corpus.name
     model = config.model
     tags = {
+        **(config.tracking.tags or {}),
+        "configuration": identity(config, corpus.checksum),
         "variant": model.variant,
         "preset": model.preset,
         "prior": model.prior or "none",
@@ -269,11 +270,12 @@ def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
         parameters={
             "model.prior": "none",
             "model.guide": "none",
-            **config.flat(),
+            **config.kept().flat(),
             **counts,
             "parameters.all": sum(counts.values()),
         },
         tags=tags,
+        parent=config.tracking.parent,
         dataset=DatasetRecord(
             name=name,
             source=str(Path(corpus.name).absolute()) if Path(corpus.name).exists() else corpus.name,

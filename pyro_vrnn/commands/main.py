@@ -12,6 +12,8 @@ from pyro_vrnn.errors import UserError
 #: Each command's module and the line that ``--help`` shows for it.
 COMMANDS = {
     "fit": ("fit", "Train a model and score it on the test set."),
+    "ablate": ("ablate", "Train a grid of models: every combination of variants, parts, values and seeds."),
+    "compare": ("compare", "Runs side by side: a table of their likelihoods, and which is best."),
     "evaluate": ("evaluate", "Score a trained model."),
     "score": ("score", "Log-likelihood of every frame of recordings, as a table."),
     "encode": ("encode", "Latents and states of every frame of recordings, as arrays."),

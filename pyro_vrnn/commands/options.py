@@ -110,3 +110,16 @@ def split_options(function: Function) -> Function:
 tracking_uri = option(
     "--tracking-uri", "tracking.uri", "MLflow store or server; default: mlruns/mlflow.db.", metavar="URI"
 )
+
+
+def _tags(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str] | None:
+    pairs = [word.partition("=") for word in given]
+    for name, equals, value in pairs:
+        if not (name and equals and value):
+            raise click.BadParameter(f"{name}{equals}{value}: expected NAME=VALUE, e.g. idea=wider")
+    return {name: value for name, _, value in pairs} or None
+
+
+tag_option = option(
+    "--tag", "tracking.tags", "A tag to group runs by.", metavar="NAME=VALUE", multiple=True, callback=_tags
+)

@@ -94,7 +94,11 @@ class MlflowRun:
             profile=json.dumps(dict(dataset.profile), default=str),
         )
         tags = [InputTag("mlflow.data.context", dataset.context)]
-        self.client.log_inputs(self.run, [DatasetInput(entity, tags)])
+        try:
+            self.client.log_inputs(self.run, [DatasetInput(entity, tags)])
+        except Exception:
+            # Two runs that are the first to name a data set collide: by now it is there, and is found.
+            self.client.log_inputs(self.run, [DatasetInput(entity, tags)])
 
 
 def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:

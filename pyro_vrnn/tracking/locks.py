@@ -48,3 +48,28 @@ class Ownership:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+class Handed:
+    """A lock that passes to a child process with its descriptor, and ends with the last process that holds that.
+
+    Attributes:
+        descriptor: To be kept open by the child (``pass_fds``).
+
+    Raises:
+        BlockingIOError: If a process holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        if not SUPPORTED:
+            return
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of the open file, so a child inherits it
+        except OSError as error:
+            os.close(self.descriptor)
+            raise BlockingIOError(str(path)) from error
+
+    def let_go(self) -> None:
+        """Closes this process's descriptor; a child that was handed it keeps the lock."""
+        os.close(self.descriptor)

@@ -84,8 +84,13 @@ def find_run(reference: str, *, uri: str) -> RunRecord:
     )
 
 
-def find_runs(experiment: str, *, uri: str) -> list[RunRecord]:
-    """All runs of an experiment, the newest first.
+def find_runs(experiment: str, *, uri: str, tags: Mapping[str, str] | None = None) -> list[RunRecord]:
+    """The runs of an experiment, the newest first.
+
+    Args:
+        experiment: Its name.
+        uri: The store.
+        tags: Only runs that have all of these, with these values.
 
     Raises:
         TrackingError: If there is no such experiment.
@@ -97,7 +102,8 @@ def find_runs(experiment: str, *, uri: str) -> list[RunRecord]:
         if experiment not in names.values():
             known = ", ".join(sorted(names.values()))
             raise TrackingError(f"no experiment {experiment!r} in {shown(store.uri)}; expected one of: {known}")
-        return _search(client, store, "", within={key: name for key, name in names.items() if name == experiment})
+        query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in (tags or {}).items())
+        return _search(client, store, query, within={key: name for key, name in names.items() if name == experiment})
 
 
 def fetch(reference: str, under: str, *, uri: str) -> Path:

@@ -14,6 +14,7 @@ from pyro_vrnn.errors import TrackingError
 from pyro_vrnn.tracking.courier import Courier
 from pyro_vrnn.tracking.delivery import DELIVERED, Delivery
 from pyro_vrnn.tracking.destination import DatasetRecord, MlflowRun
+from pyro_vrnn.tracking.families import PARENT, parent_of
 from pyro_vrnn.tracking.journal import Record
 from pyro_vrnn.tracking.names import TAG_LENGTH, Names, cut
 from pyro_vrnn.tracking.outbox import Ending
@@ -69,6 +70,7 @@ class TrackedRun:
         parameters: Mapping[str, object],
         tags: Mapping[str, str],
         dataset: DatasetRecord | None = None,
+        parent: str | None = None,
     ) -> "TrackedRun":
         """Start a new run; if that fails midway, nothing of it stays visible.
 
@@ -79,14 +81,17 @@ class TrackedRun:
             parameters: What was chosen. Values over 6000 characters are cut.
             tags: What else to know, and to group by.
             dataset: The data.
+            parent: A run of the same experiment that the interface shows this one under.
 
         Raises:
-            TrackingError: If the store cannot be used.
+            TrackingError: If the store cannot be used, or there is no such parent.
         """
         store = Store.at(uri)
         client = store.open(create=True)
         names = Names("tag")
         labels = {names[key]: cut(value, TAG_LENGTH) for key, value in tags.items()}
+        if parent is not None:
+            labels[PARENT] = parent_of(experiment, parent, uri)
         with explained(store.uri, "starting a run"):
             experiment_id = _experiment(client, store, experiment)
             run = client.create_run(experiment_id, tags=labels, run_name=name)

@@ -70,6 +70,8 @@ class TrackingOptions(BaseModel):
     uri: str | None = Field(None, description="MLflow store or server; None: MLFLOW_TRACKING_URI or the embedded store")
     experiment: str = Field("pyro_vrnn", description="MLflow experiment")
     name: str | None = Field(None, description="name of the run; None: variant, data and seed")
+    parent: str | None = Field(None, description="run of the same experiment that it is shown under")
+    tags: dict[str, str] | None = Field(None, description="further tags, to group runs by")
 
 
 class Config(BaseModel):
@@ -124,6 +126,11 @@ class Config(BaseModel):
                 "training": TrainingOptions.model_validate(training),
             }
         )
+
+    def kept(self) -> "Config":
+        """The same without what is one run's own: whoever repeats the configuration makes another run."""
+        own = {"name": None, "parent": None, "tags": None}
+        return self.model_copy(update={"tracking": self.tracking.model_copy(update=own)})
 
     def flat(self) -> dict[str, Any]:
         """Dotted names and values, as they are tracked."""
@@ -196,7 +203,7 @@ def read(
         if not (equals and dot and name):
             raise ConfigurationError(f"--set {setting}: expected room.name=value, e.g. training.clip=1")
         branch = tree.setdefault(room, {})
-        branch[name] = _value(text.strip())
+        branch[name] = value_of(text.strip())
     training = tree.get("training", {})
     if particles is not None and training.get("objective") == objective:
         training.setdefault("particles", particles)
@@ -208,7 +215,8 @@ def read(
         raise ConfigurationError(f"configuration: {where}: {first['msg']} (got {first['input']!r})") from None
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
+    """What is meant by a typed value: TOML, or a bare word for a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

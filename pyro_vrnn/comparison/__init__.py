@@ -1,0 +1,1 @@
+"""Runs side by side: rows of equal configurations, what separates them, and tables that say how sure that is."""
