@@ -18,7 +18,7 @@ from pyro_vrnn.ablation.work import Task
 from pyro_vrnn.commands import display
 from pyro_vrnn.commands.cell_words import fit_words, option_words, tag_words, without
 from pyro_vrnn.commands.grid_display import GridDisplay
-from pyro_vrnn.commands.subject import progress
+from pyro_vrnn.commands.progress import progress
 from pyro_vrnn.data import DataOptions, load
 from pyro_vrnn.errors import ConfigurationError, TrackingError
 from pyro_vrnn.tracking import Store, TrackedRun, find_runs, provenance, tracking_uri, ui_address

@@ -3,7 +3,7 @@
 `inspect(corpus.parts, corpus.lsb)` gives an `Inspection`; a module a kind says what is found in it.
 """
 
-from .found import Findings, Histogram, Quantity, Share, quantity
+from .found import Findings, Histogram, Proportion, Quantity, quantity
 from .whole import Inspection, Part, by_itself, inspect
 
-__all__ = ["Findings", "Histogram", "Inspection", "Part", "Quantity", "Share", "by_itself", "inspect", "quantity"]
+__all__ = ["Findings", "Histogram", "Inspection", "Part", "Proportion", "Quantity", "by_itself", "inspect", "quantity"]

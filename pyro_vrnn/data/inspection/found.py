@@ -36,7 +36,7 @@ class Quantity(NamedTuple):
     number: int
 
 
-class Share(NamedTuple):
+class Proportion(NamedTuple):
     """So many of so many are something: `number` of `total` `things`, which `name` says."""
 
     name: str
@@ -131,7 +131,7 @@ class Findings:
     """
 
     quantities: dict[str, Quantity] = field(default_factory=dict)
-    shares: dict[str, Share] = field(default_factory=dict)
+    shares: dict[str, Proportion] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
     sequences: dict[str, Mapping[str, NDArray[np.float64]]] = field(default_factory=dict)
     images: dict[str, tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..sequences import Sequences
-from .found import Findings, Histogram, Share, quantity
+from .found import Findings, Histogram, Proportion, quantity
 from .steps import UNBOUNDED, amplitudes, whole
 
 BINS = 80  # of an axis of the image of offsets
@@ -72,9 +72,9 @@ def survey(parts: Mapping[str, Sequences], lsb: float | None, *, seed: int = 0) 
         "moved": moved.quantity("offset in the air", unit),
     }
     found.shares = {
-        "pen_up": Share("followed by a lift of the pen", "points", lifted, rows),
-        "zero_offsets": Share("exactly 0", "offsets dx, dy", zero, 2 * rows),
-        "still_points": Share("at the place of the one before", "points", both, rows),
+        "pen_up": Proportion("followed by a lift of the pen", "points", lifted, rows),
+        "zero_offsets": Proportion("exactly 0", "offsets dx, dy", zero, 2 * rows),
+        "still_points": Proportion("at the place of the one before", "points", both, rows),
     }
     if zero:
         remedy = "leave them out" if lsb is None else "pass --dither"

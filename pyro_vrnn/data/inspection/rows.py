@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..sequences import Sequences
-from .found import Findings, Histogram, Share
+from .found import Findings, Histogram, Proportion
 from .steps import UNBOUNDED, pieces
 
 SPREAD = 8.0  # standard deviations that are told apart
@@ -41,7 +41,7 @@ def survey(parts: Mapping[str, Sequences], lsb: float | None) -> Findings:
             last, before = i, piece[-1:]
     found = Findings(histograms={"value": together, "step": steps, **{f"x{d}": h for d, h in enumerate(values)}})
     found.quantities = {f"x{d}": values[d].quantity(f"value {d} of a row", "") for d in range(D)}
-    found.shares = {"repeated_rows": Share("the same as the one before", "rows", repeated, rows)}
+    found.shares = {"repeated_rows": Proportion("the same as the one before", "rows", repeated, rows)}
     if repeated:
         remedy = "leave them out" if lsb is None else "pass --dither"
         found.warnings.append(f"{repeated} of {rows} rows repeat the one before: {UNBOUNDED}; {remedy}")

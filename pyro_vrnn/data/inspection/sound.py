@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..sequences import Sequences
-from .found import Findings, Histogram, Share, quantity
+from .found import Findings, Histogram, Proportion, quantity
 from .steps import UNBOUNDED, pieces
 
 QUIET = -60.0  # dBFS
@@ -52,9 +52,9 @@ def survey(parts: Mapping[str, Sequences], lsb: float | None, *, lossless: bool)
         "frame_level": frames.quantity("level of a frame (RMS)", "dBFS"),
     }
     found.shares = {
-        "silent_frames": Share("silent (one value only)", "frames", silent, frames.number),
-        "quiet_frames": Share(f"quiet (below {QUIET:.0f} dBFS)", "frames", quiet, frames.number),
-        "clipped_samples": Share("at full scale", "samples", clipped, samples),
+        "silent_frames": Proportion("silent (one value only)", "frames", silent, frames.number),
+        "quiet_frames": Proportion(f"quiet (below {QUIET:.0f} dBFS)", "frames", quiet, frames.number),
+        "clipped_samples": Proportion("at full scale", "samples", clipped, samples),
     }
     if silent:
         remedy = "pass --dither" if lsb is not None and lossless else "no --dither here: the samples are on no grid"
