@@ -211,7 +211,8 @@ def build(options: ModelOptions, x: int, data: Mapping[str, Any] | None = None) 
     Args:
         options: The options.
         x: Values in a frame.
-        data: What the corpus says of itself (:meth:`pyro_vrnn.data.corpus.Corpus.describe`); emissions of integers read it.
+        data: What the corpus says of itself (:meth:`pyro_vrnn.data.corpus.Corpus.describe`); emissions of integers
+            read it.
 
     Raises:
         ConfigurationError: If a name is unknown or the combination has no meaning, or has none for these data.
