@@ -10,7 +10,7 @@ from torch import Tensor
 from pyro_vrnn.model.densities import DiagonalNormal
 from pyro_vrnn.model.draws import infer
 from pyro_vrnn.model.network import VRNN
-from pyro_vrnn.model.state import State
+from pyro_vrnn.model.state import Past, State
 from pyro_vrnn.model.variants import GUIDES, PRIORS, Variant
 from pyro_vrnn.training.objective import Elbo, Iwae, Weighted
 from tests.model.small import Z, ragged, small
@@ -42,7 +42,7 @@ def assert_equal_by_both(net: VRNN, loss, *, recorded: bool = True) -> None:
 
 def everything(net: VRNN, x: Tensor, mask: Tensor, lead=(), state: State | None = None) -> Tensor:
     """A number that all that inference returns enters."""
-    z, rollout = infer(net, x, mask, (*lead, len(x)), state=state)
+    z, rollout = infer(net, x, mask, (*lead, len(x)), past=None if state is None else Past(state))
     last = [rollout.last.h, rollout.last.z, *rollout.last.memory]
     return rollout.log_weights(z).sum() + rollout.kl_or_sampled(z).sum() + sum(a.square().sum() for a in last)
 

@@ -65,7 +65,9 @@ def mean_gradients(net, loss, x, mask, draws: int, block: int = 20_000):
     return blocks.mean(0), blocks.std(0) / len(blocks) ** 0.5
 
 
-@pytest.mark.parametrize(("variant", "draws"), [("vrnn-gauss", 1_000_000), ("srnn", 100_000)])
+@pytest.mark.parametrize(
+    ("variant", "draws"), [pytest.param("vrnn-gauss", 1_000_000, marks=pytest.mark.slow), ("srnn", 100_000)]
+)
 def test_the_doubly_reparameterised_gradient_is_that_of_the_bound(variant, draws):
     net = tame(variant)
     x, mask = torch.randn(1, T, 3), torch.ones(1, T, dtype=torch.bool)

@@ -111,7 +111,7 @@ def test_cuda_is_not_waited_for_before_the_optimiser_is_queued(variant, options)
 def test_the_bound_is_that_of_pyro(latent_variant, program, kind, reference):
     torch.set_default_dtype(torch.float64)
     net = network(latent_variant)
-    x, mask, _ = a_step(latent_variant, {})[1]
+    x, mask, *_ = a_step(latent_variant, {})[1]
     found = []
     for loss in (
         Elbo(net, program, kind),
