@@ -22,7 +22,7 @@ def command(run: str, draw: bool, **given: Any) -> None:
     """Write z, its standard deviation and h of every frame of DATA: recordings, a file or an embedded set.
 
     RUN is a tracked run (id, unique prefix or name) or a model folder. h is the state after the frame was read. In .npz
-    the arrays of a sequence are NAME.z, NAME.z_std, NAME.h and NAME.time.
+    the arrays of a sequence are NAME.z, NAME.z_std, NAME.h and, of sound, NAME.time.
     """
     from pyro_vrnn.commands import encoding
 

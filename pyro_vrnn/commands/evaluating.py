@@ -210,7 +210,7 @@ def evaluate(net: VRNN, subject: Subject, request: Request, told: Told) -> Evalu
     floor = floor_share(net, subject.batches(most), seed=seed, dithered=subject.scale.dithered)
     warnings += [] if floor is None else floor.warnings()
     if request.carry not in (None, 1) and not carried:
-        warnings.append("nothing is carried: no recording here has two segments (--segment cuts them)")
+        warnings.append("nothing is carried: no recording here has two segments (--segment cuts sound into them)")
     return Evaluation(estimates, compressions, use, diagnosis, warnings, floor)
 
 

@@ -45,7 +45,7 @@ class Lazy(click.Group):
 @click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pyro-vrnn")
 def commands() -> None:
-    """Variational recurrent neural networks for speech, in Pyro."""
+    """Variational recurrent neural networks for speech and handwriting, in Pyro."""
 
 
 def main() -> None:

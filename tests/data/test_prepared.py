@@ -417,7 +417,7 @@ def test_what_cannot_be_prepared(folder: Path, tmp_path: Path, refused: Refused)
     with refused("nowhere", "no such folder or file"):
         made(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with refused("no files of its kind"):
+    with refused("no files of its kind", "another folder"):
         made(tmp_path / "empty")
     for path in folder.rglob("*.*"):
         if path.name != "text.wav":

@@ -152,7 +152,9 @@ def test_rows_of_another_width_are_refused(tmp_path: Path, refused: Refused) -> 
     [
         ({"segment": 0.5}, "--segment"),
         ({"frame": 5}, "--frame"),
-        ({"sample_rate": 16000}, "has no rate"),
+        ({"sample_rate": 16000}, "its rows have no rate; leave it out"),
+        ({"mix": True}, "--mix: of sound alone; leave it out"),
+        ({"resample": True}, "--resample: of sound alone; leave it out"),
         ({"dither": True}, "its values are floats"),
         ({"normaliser": "released"}, "--normaliser released"),
     ],

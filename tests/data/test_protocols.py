@@ -123,7 +123,7 @@ def test_too_few_units_are_refused(refused: Refused) -> None:
     ("corpus", "given", "message"),
     [
         ("timit", {"lists": "t1"}, "--lists: timit has no such option; expected one of its own: --sa, --validation"),
-        ("audio", {"sa": "keep"}, "--sa: audio has no such option; expected one of its own: none"),
+        ("audio", {"sa": "keep"}, "--sa: audio has no such option; it has none of its own; leave it out"),
         ("timit", {"sa": "no"}, "--sa no: timit: Input should be 'keep' or 'drop'"),
         ("iam-ondb", {"lists": "t2"}, "--lists t2: iam-ondb: Input should be 'paper' or 't1'"),
     ],

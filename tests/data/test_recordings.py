@@ -162,10 +162,10 @@ def test_two_rates_are_refused(tmp_path: Path, refused: Refused) -> None:
 
 
 def test_sources_without_recordings_are_refused(tmp_path: Path, refused: Refused) -> None:
-    with refused("--data", "nowhere", "no such folder", "embedded set"):
+    with refused("--data", "nowhere", "no such folder", "embedded set", "prepared corpus"):
         read_recordings(options(tmp_path / "nowhere"))
     (tmp_path / "readme.txt").write_text("text")
-    with refused("no audio files", "FLAC"):
+    with refused("no audio files", "FLAC", "data prepare"):
         read_recordings(options(tmp_path))
     (tmp_path / "a.wav").write_text("text")
     with refused("none of 1 audio files", "a.wav: not readable"):

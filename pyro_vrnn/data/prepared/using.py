@@ -192,11 +192,15 @@ def _check(options: DataOptions, manifest: Manifest) -> None:
     usual, told = DataOptions(), f"--data {options.source}"
     rate = options.sample_rate
     if rate is not None and rate != manifest.sample_rate:
-        holds = "has no rate" if manifest.sample_rate is None else f"holds {manifest.sample_rate} Hz"
+        if manifest.sample_rate is None:
+            raise DataError(f"{told}: --sample-rate {rate}: its rows have no rate; leave it out")
+        holds = f"holds {manifest.sample_rate} Hz"
         raise DataError(f"{told}: {holds}, not {rate} Hz; prepare it again with --sample-rate {rate}")
     for name in ("resample", "mix", *SPLITTING):
         if getattr(options, name) != getattr(usual, name):
             flag = f"--set data.{name}" if name in ("validation", "test") else f"--{name.replace('_', '-')}"
+            if manifest.kind != "audio" and name not in SPLITTING:
+                raise DataError(f"{told}: {flag}: of sound alone; leave it out")
             raise DataError(f"{told}: {flag} was decided when it was prepared; leave it out, or prepare it again")
     if manifest.kind != "audio":
         if "frame" in options.model_fields_set and options.frame not in (usual.frame, manifest.frame):

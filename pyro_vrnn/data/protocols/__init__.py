@@ -120,10 +120,11 @@ class CorpusProtocol:
         Raises:
             ConfigurationError: The corpus has no such option, or the value is not one of its own.
         """
-        known = ", ".join(f"--{name}" for name in self.options.model_fields) or "none"
+        known = ", ".join(f"--{name}" for name in self.options.model_fields)
+        expected = f"expected one of its own: {known}" if known else "it has none of its own; leave it out"
         unknown = next((name for name in given if name not in self.options.model_fields), None)
         if unknown is not None:
-            raise ConfigurationError(f"--{unknown}: {self.name} has no such option; expected one of its own: {known}")
+            raise ConfigurationError(f"--{unknown}: {self.name} has no such option; {expected}")
         try:
             return self.options.model_validate(dict(given))
         except ValidationError as error:

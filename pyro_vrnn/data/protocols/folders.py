@@ -27,7 +27,7 @@ def plan(names: Collection[str], *, corpus: str, suffixes: Set[str]) -> Plan:
     """
     used = [Used(name) for name in names if suffix(name) in suffixes]
     if not used:
-        raise DataError(f"{corpus}: no files of its kind; expected {', '.join(sorted(suffixes))}")
+        raise DataError(f"{corpus}: no files of its kind; expected {', '.join(sorted(suffixes))}; name another folder")
     return made(used, (), drawn="files")
 
 
