@@ -13,6 +13,7 @@ from pyro_vrnn.commands.integers import check_integers
 from pyro_vrnn.commands.progress import Told
 from pyro_vrnn.commands.tables import Columns
 from pyro_vrnn.data import (
+    EMBEDDED,
     KINDS,
     WORDS,
     DataOptions,
@@ -206,6 +207,11 @@ def _own(trained: TrainedModel, given: Mapping[str, Any], part: str, told: Told 
         name, value = sorted(given.items())[0]
         flag = "no-dither" if name == "dither" and not value else name.replace("_", "-")
         raise ConfigurationError(f"--{flag}: only beside --data; a run's own data are fixed")
+    if own.source not in EMBEDDED and not Path(own.source).expanduser().exists():
+        raise DataError(
+            f"{own.source}: what the run was trained on is not there any more; put it back (a prepared corpus: prepare"
+            " it again under that name), or pass --data"
+        )
     corpus = load(own, seed=trained.config.training.seed, progress=told)
     if corpus.checksum != data["checksum"]:
         raise DataError(

@@ -115,9 +115,14 @@ class Config(BaseModel):
         numbers = {"h": size.h, "layers": size.layers, "z": size.z, "depth": size.depth, "auxiliary": variant.auxiliary}
         wanted = {**numbers, **widths, **parts, **taken}
         given = self.training.model_dump(exclude_none=True)
-        carry = 1 if self.training.objective == "fivo" else CARRIES.get(self.model.preset, 1)
+        carries = kind == "audio" and self.training.objective != "fivo"
+        carry = CARRIES.get(self.model.preset, 1) if carries else 1
         defaults = {"particles": PARTICLES[self.training.objective], "carry": carry}
         training = {**SCHEDULES[self.model.preset], **defaults, **given}
+        if kind != "audio" and training["carry"] > 1:
+            raise ConfigurationError(
+                f"--carry {training['carry']}: over segments of recordings, and the data are {kind}; leave it out"
+            )
         segment = SEGMENTS.get(self.model.preset) if self.data.segment is None else self.data.segment
         return self.model_copy(
             update={

@@ -1,6 +1,7 @@
 """``data prepare``, and what is done with a prepared corpus."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -60,6 +61,9 @@ def test_another_corpus_in_its_place_is_seen(command, tmp_path):
     assert command("data", "prepare", "audio", folder, "--out", "cache", "--jobs", "1", "--seed", "1").status == 0
     ended = command("evaluate", model)
     assert (ended.status, "its files are not those the run was trained on" in ended.err) == (2, True)
+    shutil.rmtree("cache")
+    ended = command("evaluate", model)
+    assert (ended.status, "is not there any more; put it back" in ended.err) == (2, True)
 
 
 def test_rows_without_a_rate_have_no_times(command, tmp_path, pen):

@@ -230,6 +230,9 @@ def test_sequences_that_are_recordings_themselves_are_trained_each_anew(tmp_path
 def test_a_preset_has_the_papers_segments_and_a_filter_carries_none():
     assert read(given={"model": {"preset": "blizzard"}}).explicit(200).training.carry == 4
     assert read(given={"model": {"preset": "timit"}}).explicit(200).training.carry == 1
+    assert read(given={"model": {"preset": "blizzard"}}).explicit(3, "pen").training.carry == 1
+    with pytest.raises(ConfigurationError, match="--carry 2: over segments of recordings, and the data are arrays"):
+        read(given={"training": {"carry": 2}}).explicit(5, "arrays")
     both = {"model": {"preset": "blizzard"}, "training": {"objective": "fivo"}}
     assert read(given=both).explicit(200).training.carry == 1
     with pytest.raises(ConfigurationError, match="--carry 4: not with --objective fivo"):
