@@ -21,6 +21,7 @@ from pyro_vrnn.data.prepared.manifest import HEADER, VALUES, is_prepared, read_m
 from pyro_vrnn.data.prepared.preparing import Prepared, prepare
 from pyro_vrnn.errors import UserError
 
+from .corpora import write_iam
 from .files import Refused, noise, tone, write, write_clips
 
 LENGTHS = [1000, 4100, 2600, 8000, 650, 3000, 5050, 1900, 700, 2000]
@@ -271,6 +272,39 @@ def test_a_changed_source_is_said(folder: Path, refused: Refused) -> None:
     ):
         made(folder)
     assert contents(folder.parent / "cache") == cache
+
+
+def test_side_files_that_say_something_else_are_said(tmp_path: Path, refused: Refused) -> None:
+    source = write_iam(tmp_path / "source")
+    given = DataOptions(source=str(source))
+    prepare("iam-ondb", given, tmp_path / "cache")
+    assert prepare("iam-ondb", given, tmp_path / "cache").found
+    (words,) = source.rglob("a01-000u.txt")
+    lists = {path.name: path for path in source.rglob("*set*.txt")}
+    train, test = lists["trainset.txt"], lists["testset_v.txt"]
+    for path, text in {
+        words: words.read_text().replace("Trevor", "Thomas"),
+        test: test.read_text() + "a01-000x\n",
+    }.items():
+        before = path.read_text(), train.read_text()
+        path.write_text(text)
+        if path == test:
+            train.write_text(train.read_text().replace("a01-000x", ""))
+        with refused("has changed since", "lists, transcripts or tables of speakers"):
+            prepare("iam-ondb", given, tmp_path / "cache")
+        path.write_text(before[0])
+        train.write_text(before[1])
+        assert prepare("iam-ondb", given, tmp_path / "cache").found
+
+
+@pytest.mark.parametrize("given", [{"split": "random"}, {"test_pattern": "a"}, {"test": 0.2}, {"validation": 0.2}])
+def test_parts_of_a_corpus_are_its_own_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused, given: dict[str, Any]
+) -> None:
+    source = write_iam(tmp_path / "source")
+    monkeypatch.setattr(preparing, "read_file", None)
+    with refused(f"--{next(iter(given)).replace('_', '-')}: iam-ondb has parts of its own"):
+        prepare("iam-ondb", DataOptions(source=str(source), **given), tmp_path / "cache")
 
 
 def test_other_options_are_said(folder: Path, refused: Refused) -> None:

@@ -133,7 +133,11 @@ def test_the_stored_configuration_names_the_emission():
 @pytest.mark.parametrize(
     ("kind", "emission", "said"),
     [
-        ("pen", "gaussian", "--emission gaussian: not for strokes of a pen, .* is up or down; leave it out, or choose pen-gauss"),
+        (
+            "pen",
+            "gaussian",
+            "--emission gaussian: not for strokes of a pen, .* is up or down; leave it out, or choose pen-gauss",
+        ),
         ("pen", "gmm", "choose pen"),
         ("pen", "laplace", "choose pen"),
         ("audio", "pen", "--emission pen: for strokes of a pen .*, and the data are audio; leave it out"),
