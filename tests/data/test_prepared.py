@@ -464,6 +464,23 @@ def test_what_cannot_be_prepared(folder: Path, tmp_path: Path, refused: Refused)
         made(folder, "flat")
 
 
+def test_what_is_made_of_one_file_may_lie_beside_it(tmp_path: Path, refused: Refused) -> None:
+    write(tmp_path / "clips" / "long.wav", noise(20_000))
+    given = DataOptions(source=str(tmp_path / "clips" / "long.wav"))
+    with refused("too few"):  # files, but it was read
+        prepare("audio", given, tmp_path / "clips" / "cache")
+    with refused("lies in the source"):
+        prepare("audio", DataOptions(source=str(tmp_path / "clips")), tmp_path / "clips" / "cache")
+
+
+def test_folders_whose_names_are_no_text_are_refused(folder: Path, refused: Refused) -> None:
+    other = folder.rename(folder.parent / os.fsdecode(b"clips\xff"))
+    with refused("SOURCE", "clips\\udcff", "no UTF-8 text"):
+        prepare("audio", DataOptions(source=str(other)), folder.parent / "cache")
+    with refused("--out", "cache\\udcff", "no UTF-8 text"):
+        prepare("audio", DataOptions(source=str(other.rename(folder))), folder.parent / os.fsdecode(b"cache\xff"))
+
+
 def test_rates_and_channels_follow_the_rules_of_folders(folder: Path, refused: Refused) -> None:
     write(folder / "other.wav", noise(8000), 8000)
     with refused("other.wav: 8000 Hz", "--resample"):

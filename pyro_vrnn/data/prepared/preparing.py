@@ -19,7 +19,7 @@ from .parting import SPLITTING
 from .reading import Listed, Task, read_file
 from .running import Map, processes
 from .sound import look_at
-from .source import changes, find
+from .source import changes, find, is_text, shown
 from .work import Work
 
 TOLD = "told"  # of what is asked: the digest of what side files say of the files that are used
@@ -70,8 +70,8 @@ def prepare(
     recipe, out = recipe_of(corpus), out.absolute()
     own = recipe.complete(own or {}, options)
     told, options = options.source, _complete(corpus, recipe, options)
+    _check_place(out, Path(told).expanduser())
     root, plan, files = find(told, recipe, own, seed)
-    _check_place(out, root)
     if plan.drawn is None:
         _check_undrawn(corpus, options, recipe)
     asked = {
@@ -134,9 +134,12 @@ def _check_undrawn(corpus: str, options: DataOptions, recipe: Recipe) -> None:
             raise DataError(f"--{flag}: {corpus} has parts of its own; leave it out")
 
 
-def _check_place(out: Path, root: Path) -> None:
-    if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(root)):
-        raise DataError(f"--out {out}: lies in the source, which is only read; choose a place outside of {root}")
+def _check_place(out: Path, source: Path) -> None:
+    for option, path in (("SOURCE", source.absolute()), ("--out", out)):
+        if not is_text(str(path)):
+            raise DataError(f"{option} {shown(str(path))}: the name of a folder in it is no UTF-8 text; rename that")
+    if source.is_dir() and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(source)):
+        raise DataError(f"--out {out}: lies in the source, which is only read; choose a place outside of {source}")
 
 
 def _there(out: Path, told: str, root: Path, asked: Mapping[str, Any], files: Sequence[Listed]) -> Manifest:
