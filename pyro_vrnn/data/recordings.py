@@ -141,14 +141,18 @@ def _find(source: str) -> tuple[Path, list[str], list[Skipped]]:
             return root.parent, [root.name], []
         if not root.is_dir():
             raise DataError(
-                f"--data {source}: no such folder; expected an embedded set's name or a folder of audio files"
+                f"--data {source}: no such folder; expected an embedded set's name, a prepared corpus or a folder of "
+                "audio files"
             )
         skipped: list[Skipped] = []
         names = sorted(walk(str(root), "", os.path.realpath(root), skipped))
     except OSError as error:
         raise DataError(f"--data {source}: {error.filename or source} cannot be read: {error.strerror}") from None
     if not names and not skipped:
-        raise DataError(f"--data {source}: no audio files in this folder; expected {FORMATS} files")
+        raise DataError(
+            f"--data {source}: no audio files in this folder; expected {FORMATS} files (pen strokes and arrays are "
+            "made ready by `data prepare`)"
+        )
     return root, names, skipped
 
 
