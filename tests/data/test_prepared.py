@@ -464,6 +464,14 @@ def test_what_cannot_be_prepared(folder: Path, tmp_path: Path, refused: Refused)
         made(folder, "flat")
 
 
+def test_of_what_cannot_be_used_nothing_is_left(tmp_path: Path, refused: Refused) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "text.wav").write_text("text")
+    with refused("none of 1 audio files is usable"):
+        made(tmp_path / "clips")
+    assert [path.name for path in tmp_path.iterdir()] == ["clips"]
+
+
 def test_what_is_made_of_one_file_may_lie_beside_it(tmp_path: Path, refused: Refused) -> None:
     write(tmp_path / "clips" / "long.wav", noise(20_000))
     given = DataOptions(source=str(tmp_path / "clips" / "long.wav"))
