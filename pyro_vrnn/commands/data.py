@@ -26,6 +26,7 @@ def list_() -> None:
     for name, line in EMBEDDED.items():
         click.echo(f"{name:<{width}}  {line}")
     click.echo("\nAny folder of WAV, FLAC, OGG, MP3 or NIST SPHERE files works as well: --data FOLDER")
+    click.echo("Large corpora, pen strokes and arrays are made ready once: data prepare --help")
 
 
 @command.command("inspect")

@@ -71,7 +71,7 @@ def probe(path: Path) -> Header:
     if not head:
         raise UnusableError("the file is empty")
     try:
-        with soundfile.SoundFile(path) as sound:
+        with soundfile.SoundFile(os.fsencode(path)) as sound:  # a name may hold any bytes
             _check_complete(path, head, size, sound)
             return Header(sound.samplerate, sound.channels, sound.frames, _grid(sound.subtype))
     except soundfile.LibsndfileError as error:
@@ -122,7 +122,7 @@ def _blocks(path: Path, header: Header, *, dtype: str) -> Iterator[np.ndarray]:
     """Blocks of shape `(n, channels)`. Samples are counted: a truncated MP3 ends early without any error."""
     seen = 0
     try:
-        with soundfile.SoundFile(path) as sound:
+        with soundfile.SoundFile(os.fsencode(path)) as sound:  # a name may hold any bytes
             if Header(sound.samplerate, sound.channels, sound.frames, _grid(sound.subtype)) != header:
                 raise UnusableError("changed while it was read")
             while len(block := sound.read(max(1, BLOCK // header.channels), dtype=dtype, always_2d=True)):

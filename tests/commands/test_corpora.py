@@ -64,7 +64,7 @@ def test_options_of_a_corpus_reach_its_protocol(command, tmp_path):
         ("timit", "--lists", "t1"): "--lists: timit has no such option",
         ("timit", "--test", "0.1"): "--test: timit has parts of its own",
         ("iam-ondb", "--validation", "0.2"): "--validation: iam-ondb has parts of its own",
-        ("iam-ondb", "--split", "random"): "--split: this corpus has parts of its own",
+        ("iam-ondb", "--split", "random"): "--split: iam-ondb has parts of its own",
     }.items():
         ended = command("data", "prepare", wrong[0], wrong[0], "--out", "wrong", *wrong[1:])
         assert ended.status == 2

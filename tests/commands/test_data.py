@@ -13,3 +13,4 @@ def test_every_embedded_set_has_its_line() -> None:
     for name, line in EMBEDDED.items():
         assert any(row.startswith(f"{name} ") and row.endswith(line) for row in done.output.splitlines())
     assert "--data FOLDER" in done.output
+    assert "data prepare" in done.output

@@ -21,6 +21,7 @@ from pyro_vrnn.data.prepared.manifest import HEADER, VALUES, is_prepared, read_m
 from pyro_vrnn.data.prepared.preparing import Prepared, prepare
 from pyro_vrnn.errors import UserError
 
+from .corpora import write_iam
 from .files import Refused, noise, tone, write, write_clips
 
 LENGTHS = [1000, 4100, 2600, 8000, 650, 3000, 5050, 1900, 700, 2000]
@@ -273,6 +274,39 @@ def test_a_changed_source_is_said(folder: Path, refused: Refused) -> None:
     assert contents(folder.parent / "cache") == cache
 
 
+def test_side_files_that_say_something_else_are_said(tmp_path: Path, refused: Refused) -> None:
+    source = write_iam(tmp_path / "source")
+    given = DataOptions(source=str(source))
+    prepare("iam-ondb", given, tmp_path / "cache")
+    assert prepare("iam-ondb", given, tmp_path / "cache").found
+    (words,) = source.rglob("a01-000u.txt")
+    lists = {path.name: path for path in source.rglob("*set*.txt")}
+    train, test = lists["trainset.txt"], lists["testset_v.txt"]
+    for path, text in {
+        words: words.read_text().replace("Trevor", "Thomas"),
+        test: test.read_text() + "a01-000x\n",
+    }.items():
+        before = path.read_text(), train.read_text()
+        path.write_text(text)
+        if path == test:
+            train.write_text(train.read_text().replace("a01-000x", ""))
+        with refused("has changed since", "lists, transcripts or tables of speakers"):
+            prepare("iam-ondb", given, tmp_path / "cache")
+        path.write_text(before[0])
+        train.write_text(before[1])
+        assert prepare("iam-ondb", given, tmp_path / "cache").found
+
+
+@pytest.mark.parametrize("given", [{"split": "random"}, {"test_pattern": "a"}, {"test": 0.2}, {"validation": 0.2}])
+def test_parts_of_a_corpus_are_its_own_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused, given: dict[str, Any]
+) -> None:
+    source = write_iam(tmp_path / "source")
+    monkeypatch.setattr(preparing, "read_file", None)
+    with refused(f"--{next(iter(given)).replace('_', '-')}: iam-ondb has parts of its own"):
+        prepare("iam-ondb", DataOptions(source=str(source), **given), tmp_path / "cache")
+
+
 def test_other_options_are_said(folder: Path, refused: Refused) -> None:
     made(folder)
     with refused("--out", "frame 200, not 100", "choose another name"):
@@ -428,6 +462,31 @@ def test_what_cannot_be_prepared(folder: Path, tmp_path: Path, refused: Refused)
         write(folder / f"{i}.wav", np.full(1000, 5, np.int16))
     with refused("the training part is constant"):
         made(folder, "flat")
+
+
+def test_of_what_cannot_be_used_nothing_is_left(tmp_path: Path, refused: Refused) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "text.wav").write_text("text")
+    with refused("none of 1 audio files is usable"):
+        made(tmp_path / "clips")
+    assert [path.name for path in tmp_path.iterdir()] == ["clips"]
+
+
+def test_what_is_made_of_one_file_may_lie_beside_it(tmp_path: Path, refused: Refused) -> None:
+    write(tmp_path / "clips" / "long.wav", noise(20_000))
+    given = DataOptions(source=str(tmp_path / "clips" / "long.wav"))
+    with refused("too few"):  # files, but it was read
+        prepare("audio", given, tmp_path / "clips" / "cache")
+    with refused("lies in the source"):
+        prepare("audio", DataOptions(source=str(tmp_path / "clips")), tmp_path / "clips" / "cache")
+
+
+def test_folders_whose_names_are_no_text_are_refused(folder: Path, refused: Refused) -> None:
+    other = folder.rename(folder.parent / os.fsdecode(b"clips\xff"))
+    with refused("SOURCE", "clips\\udcff", "no UTF-8 text"):
+        prepare("audio", DataOptions(source=str(other)), folder.parent / "cache")
+    with refused("--out", "cache\\udcff", "no UTF-8 text"):
+        prepare("audio", DataOptions(source=str(other.rename(folder))), folder.parent / os.fsdecode(b"cache\xff"))
 
 
 def test_rates_and_channels_follow_the_rules_of_folders(folder: Path, refused: Refused) -> None:

@@ -182,7 +182,7 @@ def test_a_corpus_with_parts_of_its_own(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setitem(corpora.CORPORA, "strokes", Recipe("pen", reader, plan, {}))
     source = folder(tmp_path / "pen")
-    with refused("--test-pattern: this corpus has parts of its own"):
+    with refused("--test-pattern: strokes has parts of its own"):
         made(source, test_pattern="1")
     made(source)
     corpus = load(options(tmp_path), seed=0)
@@ -190,6 +190,16 @@ def test_a_corpus_with_parts_of_its_own(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(corpus.test.speakers or ()) == ["s3", "s1", "s5"]
     assert read_manifest(tmp_path / "cache").notes == ["a note"]
     assert ("x", "why") in corpus.skipped
+
+
+def test_shares_of_files_that_say_their_parts(tmp_path: Path, refused: Refused) -> None:
+    source = tmp_path / "pen"
+    source.mkdir()
+    np.save(source / "all.npy", np.stack([rows(20, seed=i) for i in range(12)]))
+    with refused("--test: all sequences of", "--split random"):
+        made(source, test=0.2)
+    made(source, test=0.2, split="random")
+    assert len(load(options(tmp_path), seed=0).test) == 2
 
 
 @pytest.mark.parametrize("drawn", ["speakers", "segments"])

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyro_vrnn.data.options import DataOptions
-from pyro_vrnn.data.protocols import PROTOCOLS, apportion, defaults, side_files
-from pyro_vrnn.data.splits import split_names
+from pyro_vrnn.data.protocols import PROTOCOLS, side_files
 from pyro_vrnn.errors import ConfigurationError, DataError
 
 from . import corpora
@@ -61,7 +60,7 @@ def test_a_plan_is_a_function_of_the_names_and_not_of_their_order(corpus: str, t
     assert len(set(listed)) == len(listed)
     assert set(listed) <= set(found)
     assert [one.name for one in planned.used] == sorted(one.name for one in planned.used)
-    assert (planned.drawn is None) == (defaults(corpus).split == "own")
+    assert (planned.drawn is None) == (corpus in ("timit", "iam-ondb"))
     assert all((one.part is None) == (planned.drawn is not None) for one in planned.used)
 
 
@@ -104,21 +103,6 @@ def test_folders_without_a_protocol_use_their_own_kind() -> None:
         assert planned.drawn == "files"
 
 
-@given(count=st.integers(20, 200), seed=st.integers(0, 99))
-def test_parts_are_apportioned_as_folders_are_split(count: int, seed: int) -> None:
-    units = [f"{k}.wav" for k in range(count)]
-    parts = apportion(units, seed=seed, validation=0.05, test=0.05, corpus="audio")
-    split = split_names(units, None, DataOptions(), seed=seed)
-    assert {name: [k for k in range(count) if parts[k] == name] for name in split._fields} == split._asdict()
-    twice = apportion(units * 2, seed=seed, validation=0.05, test=0.05, corpus="audio")
-    assert twice == parts * 2
-
-
-def test_too_few_units_are_refused(refused: Refused) -> None:
-    with refused("accent: 2 are too few for 1 in test, 1 in validation"):
-        apportion(["a", "b", "a"], seed=0, validation=0.05, test=0.05, corpus="accent")
-
-
 @pytest.mark.parametrize(
     ("corpus", "given", "message"),
     [
@@ -135,19 +119,18 @@ def test_options_a_corpus_has_not_are_refused(corpus: str, given: dict[str, str]
 
 
 def test_defaults_are_the_papers() -> None:
-    for corpus in ("blizzard", "accent"):
-        assert (defaults(corpus).sample_rate, defaults(corpus).segment) == (16000, 0.5)
-    for corpus in ("timit", "onomatopoeia"):
-        assert (defaults(corpus).sample_rate, defaults(corpus).segment) == (16000, 0.0)
-    assert defaults("iam-ondb").kind == "pen"
-    assert defaults("blizzard").options() == {"sample_rate": 16000, "resample": True, "mix": True, "segment": 0.5}
-    assert defaults("timit").options() == {"sample_rate": 16000, "segment": 0.0}
-    assert defaults("iam-ondb").options() == defaults("audio").options() == {}
+    converted = {"sample_rate": 16000, "resample": True, "mix": True}
+    expected = {
+        "blizzard": converted | {"segment": 0.5},
+        "timit": {"sample_rate": 16000, "segment": 0.0},
+        "onomatopoeia": converted | {"segment": 0.0},
+        "accent": converted | {"segment": 0.5},
+    }
     for name, protocol in PROTOCOLS.items():
-        assert DataOptions(**defaults(name).options()).split == "random"
         assert protocol.name == name
-    with pytest.raises(ConfigurationError, match="libri: no such corpus; expected one of blizzard, timit"):
-        defaults("libri")
+        assert protocol.defaults.options() == expected.get(name, {})
+        assert DataOptions(**protocol.defaults.options()).split == "random"
+    assert PROTOCOLS["iam-ondb"].defaults.kind == PROTOCOLS["strokes"].defaults.kind == "pen"
 
 
 def test_side_files_are_text_of_any_age(tmp_path: Path) -> None:

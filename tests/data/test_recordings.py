@@ -1,5 +1,6 @@
 """Folders: what is found, framed, left out and refused."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +189,10 @@ def test_progress_counts_every_file(tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     read_recordings(options(tmp_path), lambda *step: seen.append(step))
     assert seen == [("reading", 1, 3), ("reading", 2, 3), ("reading", 3, 3)]
+
+
+def test_names_of_any_bytes(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.wav")  # Latin-1, as old corpora have it
+    write(tmp_path / "clips" / "a.wav", noise(1000))
+    (tmp_path / "clips" / "a.wav").rename(tmp_path / "clips" / name)
+    assert [clip.name for clip in read_recordings(options(tmp_path / "clips")).clips] == [name]

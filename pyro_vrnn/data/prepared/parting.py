@@ -53,12 +53,15 @@ def parts_of(
         DataError: A part would be empty, or as `split_names` does.
     """
     told = [file.part or entry.part for entry, file in zip(entries, files, strict=True)]
-    given = sorted(options.model_fields_set & {"split", "test_pattern", "test_list"})
+    given = options.model_fields_set & {"split", "test_pattern", "test_list"}
     if all(told) and not given:
+        unread = next((name for name in ("validation", "test") if name in options.model_fields_set), None)
+        if unread is not None and plan.drawn is not None:
+            raise DataError(
+                f"--{unread}: all sequences of {options.source} have parts of their own; leave it out, or pass "
+                "--split random to draw others"
+            )
         parts = [part or "" for part in told]
-    elif plan.drawn is None:
-        flag = given[0].replace("_", "-") if given else "split"
-        raise DataError(f"--{flag}: this corpus has parts of its own; leave it out")
     else:
         parts = _drawn(entries, speakers, told if not given else None, plan, options, seed, skipped)
     missing = [part for part in PARTS if part not in parts]

@@ -19,9 +19,10 @@ from .parting import SPLITTING
 from .reading import Listed, Task, read_file
 from .running import Map, processes
 from .sound import look_at
-from .source import changes, find
+from .source import changes, find, is_text, shown
 from .work import Work
 
+TOLD = "told"  # of what is asked: the digest of what side files say of the files that are used
 KEPT = ("frame", "sample_rate", "resample", "mix", "segment", *SPLITTING)
 
 
@@ -69,13 +70,10 @@ def prepare(
     recipe, out = recipe_of(corpus), out.absolute()
     own = recipe.complete(own or {}, options)
     told, options = options.source, _complete(corpus, recipe, options)
+    _check_place(out, Path(told).expanduser())
     root, plan, files = find(told, recipe, own, seed)
-    _check_place(out, root)
-    ignored = [
-        name for name in ("validation", "test") if name in options.model_fields_set and name not in recipe.shares
-    ]
-    if plan.drawn is None and ignored:
-        raise ConfigurationError(f"--{ignored[0]}: {corpus} has parts of its own; leave it out")
+    if plan.drawn is None:
+        _check_undrawn(corpus, options, recipe)
     asked = {
         "format": VERSION,
         "corpus": corpus,
@@ -84,6 +82,7 @@ def prepare(
         "cut": plan.drawn == "segments",
         **{name: getattr(options, name) for name in KEPT},
         "list": None if options.test_list is None else digest_of(Path(options.test_list).expanduser()),
+        TOLD: _digest(plan),
     }
     if is_prepared(out):
         return Prepared(_there(out, told, root, asked, files), True, 0, False)
@@ -92,7 +91,7 @@ def prepare(
     job = Job(corpus, recipe, options, asked, root, plan, files, seed)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        work = Work(out, recipe.kind, {**asked, "files": [list(file) for file in files], "texts": _digest(plan)})
+        work = Work(out, recipe.kind, {**asked, "files": [list(file) for file in files]})
         with work, processes(jobs) as mapped:
             resumed = len(work.outcomes)
             manifest = _prepare(work, mapped, job, progress)
@@ -127,21 +126,34 @@ def _complete(corpus: str, recipe: Recipe, options: DataOptions) -> DataOptions:
     return options if options.segment is not None else options.model_copy(update={"segment": 0.0})
 
 
-def _check_place(out: Path, root: Path) -> None:
-    if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(root)):
-        raise DataError(f"--out {out}: lies in the source, which is only read; choose a place outside of {root}")
+def _check_undrawn(corpus: str, options: DataOptions, recipe: Recipe) -> None:
+    """See that nothing is asked of parts that are the corpus's own, before anything is read."""
+    for name in SPLITTING:
+        if name in options.model_fields_set and name not in ("speaker_pattern", *recipe.shares):
+            flag = name.replace("_", "-")
+            raise DataError(f"--{flag}: {corpus} has parts of its own; leave it out")
+
+
+def _check_place(out: Path, source: Path) -> None:
+    for option, path in (("SOURCE", source.absolute()), ("--out", out)):
+        if not is_text(str(path)):
+            raise DataError(f"{option} {shown(str(path))}: the name of a folder in it is no UTF-8 text; rename that")
+    if source.is_dir() and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(source)):
+        raise DataError(f"--out {out}: lies in the source, which is only read; choose a place outside of {source}")
 
 
 def _there(out: Path, told: str, root: Path, asked: Mapping[str, Any], files: Sequence[Listed]) -> Manifest:
     """The manifest of what is there already, if it is of the same source and the same options."""
     manifest = read_manifest(out, option="--out")
     for name, value in asked.items():
-        if manifest.options.get(name) != value:
+        if name != TOLD and manifest.options.get(name) != value:
             raise DataError(
                 f"--out {out}: was prepared with {name} {manifest.options.get(name)!r}, not {value!r}; choose another "
                 "name, or remove the folder"
             )
     changed = changes(out, root, files)
+    if changed is None and manifest.options.get(TOLD) != asked[TOLD]:
+        changed = "its lists, transcripts or tables of speakers say something else of the same files"
     if changed is not None:
         raise DataError(
             f"{told}: has changed since --out {out} was prepared: {changed}; choose another name, or remove the folder"
@@ -194,5 +206,5 @@ def _put(work: Work, out: Path) -> None:
 
 
 def _digest(plan: Plan) -> str:
-    """Of what the plan says of files beside their names: side files may have changed."""
-    return hashlib.sha256(repr((plan.used, plan.skipped, plan.drawn)).encode()).hexdigest()
+    """Of what the plan says of files beside their names: parts, speakers and transcripts come from side files."""
+    return hashlib.sha256(repr((plan.used, plan.drawn)).encode()).hexdigest()

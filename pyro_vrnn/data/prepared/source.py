@@ -48,8 +48,8 @@ def find(source: str, recipe: Recipe, own: Mapping[str, Any], seed: int) -> tupl
             raise DataError(f"{source}: no such folder or file; expected the corpus as it is distributed")
     except OSError as error:
         raise DataError(f"{source}: {error.filename or source} cannot be read: {error.strerror}") from None
-    readable = [name for name in names if _is_text(name)]
-    skipped += [Skipped(_shown(name), "its name is no UTF-8 text; rename it") for name in names if not _is_text(name)]
+    readable = [name for name in names if is_text(name)]
+    skipped += [Skipped(shown(name), "its name is no UTF-8 text; rename it") for name in names if not is_text(name)]
     plan = recipe.plan(readable, own, seed, root)
     files = []
     for used in plan.used:
@@ -110,9 +110,11 @@ def _is_same(root: Path, now: Listed, then: Listed, digest: str) -> bool:
         return False
 
 
-def _is_text(name: str) -> bool:
-    return _shown(name) == name
+def is_text(name: str) -> bool:
+    """Whether a name is UTF-8 text, as Arrow and JSON have it: file systems take any bytes."""
+    return shown(name) == name
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """A name as text, whatever its bytes are."""
     return name.encode("utf-8", "backslashreplace").decode()

@@ -68,7 +68,9 @@ class Work:
         self._journal.close()
         if self._values is not None:
             self._values.close()
-        shutil.rmtree(self.parts, ignore_errors=True)
+        # Of a source that nothing can be made of, nothing is worth keeping.
+        useless = isinstance(error, DataError) and not self.values
+        shutil.rmtree(self.folder if useless else self.parts, ignore_errors=True)
         os.close(self._lock)
 
     @property

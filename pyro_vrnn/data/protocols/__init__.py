@@ -9,7 +9,7 @@ A protocol is a pure function of the relative paths in a folder and of the text 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,7 +20,7 @@ from .accent import AccentOptions
 from .blizzard import BlizzardOptions
 from .folders import NoOptions
 from .iam import IamOptions
-from .plan import Part, Plan, Side, Unit, Used, apportion, side_files
+from .plan import Part, Plan, Side, Unit, Used, side_files
 from .timit import TimitOptions
 
 __all__ = [
@@ -38,8 +38,6 @@ __all__ = [
     "TimitOptions",
     "Unit",
     "Used",
-    "apportion",
-    "defaults",
     "side_files",
 ]
 
@@ -65,7 +63,6 @@ class Defaults:
         resample: Whether files of another rate are converted.
         mix: Whether channels are averaged.
         segment: Seconds of a segment; 0: whole clips; None: as the preset has it.
-        split: Whose parts: the corpus's own, or drawn over files, speakers or segments.
     """
 
     kind: Kind
@@ -73,7 +70,6 @@ class Defaults:
     resample: bool = False
     mix: bool = False
     segment: float | None = None
-    split: Literal["own", "files", "speakers", "segments"] = "files"
 
     def options(self) -> dict[str, Any]:
         """The fields of `DataOptions` that they decide."""
@@ -141,24 +137,13 @@ PROTOCOLS: dict[str, CorpusProtocol] = {
     corpus.name: corpus
     for corpus in (
         CorpusProtocol("blizzard", blizzard.plan, BlizzardOptions, Defaults(**_CONVERTED, segment=0.5)),
-        CorpusProtocol("timit", timit.plan, TimitOptions, Defaults(**_SPEECH, segment=0.0, split="own")),
+        CorpusProtocol("timit", timit.plan, TimitOptions, Defaults(**_SPEECH, segment=0.0)),
         CorpusProtocol("onomatopoeia", folders.onomatopoeia, NoOptions, Defaults(**_CONVERTED, segment=0.0)),
-        CorpusProtocol("accent", accent.plan, AccentOptions, Defaults(**_CONVERTED, segment=0.5, split="speakers")),
-        CorpusProtocol("iam-ondb", iam.plan, IamOptions, Defaults("pen", split="own")),
+        CorpusProtocol("accent", accent.plan, AccentOptions, Defaults(**_CONVERTED, segment=0.5)),
+        CorpusProtocol("iam-ondb", iam.plan, IamOptions, Defaults("pen")),
         CorpusProtocol("audio", folders.audio, NoOptions, Defaults("audio")),
         CorpusProtocol("strokes", folders.strokes, NoOptions, Defaults("pen")),
         CorpusProtocol("arrays", folders.arrays, NoOptions, Defaults("arrays")),
     )
 }
 """Every corpus that can be prepared, by its name."""
-
-
-def defaults(corpus: str) -> Defaults:
-    """How a corpus is read unless told otherwise.
-
-    Raises:
-        ConfigurationError: There is no such corpus.
-    """
-    if corpus not in PROTOCOLS:
-        raise ConfigurationError(f"{corpus}: no such corpus; expected one of {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[corpus].defaults

@@ -3,11 +3,9 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, cast
+from typing import Literal, NamedTuple, Protocol
 
-from ...errors import DataError
 from ..recordings import Skipped
-from ..splits import draw, share
 
 SIDE_LIMIT = 1 << 22  # bytes: the longest side file that is read, far above any of the corpora's
 
@@ -124,27 +122,3 @@ def made(used: Iterable[Used], skipped: Iterable[Skipped], *, drawn: Unit | None
 def beside(found: Mapping[str, int], full: Mapping[str, int]) -> str:
     """Counts beside those of the full corpus: `4620 train (4620), 1680 test (1680)`."""
     return ", ".join(f"{count} {name} ({full[name]})" for name, count in found.items())
-
-
-def apportion(units: Sequence[str], *, seed: int, validation: float, test: float, corpus: str) -> list[Part]:
-    """The part of each unit, drawn by the seed and the set of units; equal units have the same part.
-
-    Args:
-        units: Names of files or of segments, or the speakers of files, as `Plan.drawn` says.
-        seed: Which draw.
-        validation: Fraction of the units in the validation part.
-        test: Fraction of the units in the test part.
-        corpus: What to call them in an error.
-
-    Raises:
-        DataError: There are too few units for three parts.
-    """
-    count = len(set(units))
-    held, tested = share(validation, count), share(test, count)
-    if held + tested >= count:
-        raise DataError(
-            f"{corpus}: {count} are too few for {tested} in test, {held} in validation and the rest in training; "
-            "expected more of them, or lower shares for validation and test"
-        )
-    side = draw(units, seed=seed, validation=held, test=tested)
-    return [cast(Part, side.get(unit, "train")) for unit in units]
