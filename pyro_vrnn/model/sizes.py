@@ -47,6 +47,10 @@ class Preset:
     """One experiment: its sizes, with widths by column (``rnn-gauss``, ``rnn-gmm``, ``vrnn-gauss``, ``vrnn-gmm``).
 
     A column that is missing is solved to RNN-Gauss's count.
+
+    Attributes:
+        of_points: Whether it is of a pen's points. Columns of mixtures have narrower nets elsewhere, because a mixture
+            over a frame of sound has thousands of outputs; one over a point has about a hundred.
     """
 
     h: int
@@ -54,6 +58,7 @@ class Preset:
     depth: int
     columns: Mapping[str, Widths]
     layers: int = 1
+    of_points: bool = False
 
 
 def _columns(gauss: int, gmm: int, vrnn: tuple[int, ...], vrnn_gmm: tuple[int, ...]) -> dict[str, Widths]:
@@ -96,7 +101,9 @@ PRESETS: dict[str, Preset] = {
     "timit": _units_2000,
     "onomatopoeia": _units_2000,
     "accent": _units_2000,
-    "iam-ondb": Preset(1200, 50, 1, _columns(340, 300, (250, 150, 150, 150, 250), (250, 150, 150, 150, 250))),
+    "iam-ondb": Preset(
+        1200, 50, 1, _columns(340, 300, (250, 150, 150, 150, 250), (250, 150, 150, 150, 250)), of_points=True
+    ),
     "listening": Preset(3000, 200, 4, {"rnn-gauss": Widths(3200, 3200)}, layers=3),
 }
 

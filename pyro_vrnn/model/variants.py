@@ -188,8 +188,8 @@ def resolve(options: ModelOptions, x: int) -> Sizes:
         **{name: getattr(preset, name) if value is None else value for name, value in wanted.items()},
         widths=preset.columns["rnn-gauss"],
     )
-    mixture, gaussian = ("pen", "pen-gauss") if variant.emission in PEN.values() else ("gmm", "gaussian")
-    wide_output = variant.emission in (mixture, "dmol")
+    gaussian = "pen-gauss" if variant.emission in PEN.values() else "gaussian"
+    wide_output = variant.emission in ("gmm", "dmol") or (variant.emission == "pen" and preset.of_points)
     column = ("rnn-" if variant.prior is None else "vrnn-") + ("gmm" if wide_output else "gauss")
     known = preset.columns.get(column)
     if options.widths == "matched" or known is None:

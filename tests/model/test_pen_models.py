@@ -174,6 +174,14 @@ def test_the_papers_handwriting(variant, widths):
     assert (config.training.batch_size, config.training.learning_rate) == (64, 3e-4)
 
 
+def test_mixtures_over_points_have_nets_as_wide_as_gaussians():
+    pairs = {"rnn-gmm": "rnn-gauss", "vrnn-gmm": "vrnn-gauss"}
+    for mixture, gaussian in pairs.items():
+        ours, theirs = (suited(ModelOptions(variant=name), "pen") for name in (mixture, gaussian))
+        assert resolve(ours, 3).widths == resolve(theirs, 3).widths
+        assert resolve(ModelOptions(variant=mixture), 200).widths != resolve(ModelOptions(variant=gaussian), 200).widths
+
+
 def dnn(variant: str, preset: str, widths: str) -> int:
     options = ModelOptions(variant=variant, preset=preset, widths=widths)
     with torch.device("meta"):
