@@ -7,6 +7,7 @@ import pytest
 from pyro_vrnn.errors import DataError
 
 from .files import Refused
+from .prepared import clips
 
 
 @pytest.fixture
@@ -25,9 +26,6 @@ def refused() -> Refused:
     return context
 
 
-@pytest.fixture(scope="session")
-def shared_data(pytestconfig: pytest.Config) -> Path:
-    folder = pytestconfig.rootpath.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip("no ../shared/data beside the repository")
-    return folder
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return clips(tmp_path / "clips")
