@@ -100,10 +100,13 @@ class Case:
 def fitting(options: ModelOptions) -> tuple[ModelOptions, int]:
     """The options on the kind of data that their preset is of, and how many values its frames have.
 
+    What is timed is the bound: a cost beside it is left out.
+
     Raises:
         ConfigurationError: If the options have no meaning.
     """
     strokes = options.preset == STROKES
+    options = options.model_copy(update={"auxiliary": 0.0})
     return suited(options, "pen" if strokes else "audio"), POINT if strokes else FRAME
 
 

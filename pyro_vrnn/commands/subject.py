@@ -207,12 +207,15 @@ def _own(trained: TrainedModel, given: Mapping[str, Any], part: str, told: Told 
         name, value = sorted(given.items())[0]
         flag = "no-dither" if name == "dither" and not value else name.replace("_", "-")
         raise ConfigurationError(f"--{flag}: only beside --data; a run's own data are fixed")
-    if own.source not in EMBEDDED and not Path(own.source).expanduser().exists():
+    try:
+        corpus = load(own, seed=trained.config.training.seed, progress=told)
+    except DataError:
+        if own.source in EMBEDDED or Path(own.source).expanduser().exists():
+            raise
         raise DataError(
             f"{own.source}: what the run was trained on is not there any more; put it back (a prepared corpus: prepare"
             " it again under that name), or pass --data"
-        )
-    corpus = load(own, seed=trained.config.training.seed, progress=told)
+        ) from None
     if corpus.checksum != data["checksum"]:
         raise DataError(
             f"{own.source}: its files are not those the run was trained on (checksum {corpus.checksum[:12]},"

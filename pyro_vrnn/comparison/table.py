@@ -2,23 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from pyro_vrnn.comparison.naming import labels
 from pyro_vrnn.comparison.paired import LEVEL, Mean, Paired, compare, over_seeds, over_trainings
 from pyro_vrnn.comparison.runs import REFERENCES, Scored
 from pyro_vrnn.inference.results import Kind
-from pyro_vrnn.model.variants import PEN, VARIANTS
+from pyro_vrnn.model.variants import VARIANTS
 
 #: Estimates in the order of columns, without their numbers of particles.
 ORDER = ("exact", "elbo", "elbo_sampled", "iwae", "smc", "stepwise")
-
-#: What rows are called by only where nothing else separates them: sizes follow from the variant where they are matched.
-SIZES = {
-    *("model.h", "model.layers", "model.z", "model.depth"),
-    *(f"model.{part}_width" for part in ("phi_x", "phi_z", "guide", "prior", "emission")),
-}
 
 
 class Column(NamedTuple):
@@ -106,49 +101,6 @@ def blocks(runs: Sequence[Scored], units: str, *, layout: str = "kinds") -> list
         by_block.setdefault(run.block, []).append(run)
     titles = _titles([members[0] for members in by_block.values()])
     return [_block(title, members, units, layout) for title, members in zip(titles, by_block.values(), strict=True)]
-
-
-def labels(groups: Sequence[Scored]) -> list[str]:
-    """What to call configurations so that all names differ: the variant, and what else is not the same everywhere.
-
-    Args:
-        groups: A run of each.
-    """
-    flat = [_named(run) for run in groups]
-    names = sorted({name for each in flat for name in each})
-    changing = [name for name in names if len({str(each.get(name)) for each in flat}) > 1]
-    found = []
-    for each, run in zip(flat, groups, strict=True):
-        words = [run.config.model.variant]
-        words += [
-            str(each[name]) if name in PARTS else f"{name.partition('.')[2]} {each[name]}"
-            for name in changing
-            if name in each and name != "model.variant" and name not in SIZES
-        ]
-        found.append(", ".join(words))
-    return [
-        ", ".join(
-            [label, *(f"{name.partition('.')[2]} {each[name]}" for name in changing if name in each and name in SIZES)]
-        )
-        if found.count(label) > 1
-        else label
-        for label, each in zip(found, flat, strict=True)
-    ]
-
-
-#: Named by themselves, and only where they are not the variant's own.
-PARTS = ("model.prior", "model.guide", "model.emission")
-
-
-def _named(run: Scored) -> dict[str, Any]:
-    flat = {name: value for name, value in run.config.flat().items() if name.partition(".")[0] != "tracking"}
-    flat = {name: value for name, value in flat.items() if name not in ("training.seed", "data.source")}
-    own = VARIANTS[next(name for name in (run.config.model.variant, "vrnn-i", "vrnn-gauss") if name in VARIANTS)]
-    for part in PARTS:
-        usual = getattr(own, part.partition(".")[2])
-        if flat.get(part) in (usual, PEN.get(usual)):
-            flat.pop(part, None)
-    return flat
 
 
 def _titles(firsts: Sequence[Scored]) -> list[str]:

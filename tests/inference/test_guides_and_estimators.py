@@ -152,7 +152,7 @@ def _log_joint_of_first(net, x, z):
     return total
 
 
-@pytest.mark.parametrize("guide", ["filtering", "exact"])
+@pytest.mark.parametrize("guide", ["filtering", pytest.param("exact", marks=pytest.mark.slow)])
 def test_over_long_sequences_resampling_helps_a_filter_and_harms_the_posterior(guide):
     torch.manual_seed(1)
     net = oracle(2, size=0.3, widen=1.3)

@@ -15,6 +15,9 @@ from pyro_vrnn.model.sizes import Sizes, Widths
 from pyro_vrnn.model.variants import VARIANTS, compose
 from pyro_vrnn.training.objective import Elbo, Iwae, Objective
 
+#: Every variant; all but one are for -m slow.
+SOME = [name if name == "vrnn-gauss" else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
+
 B, X, Z, H = 16, 20, 8, 64
 FLOAT = 4
 
@@ -67,14 +70,14 @@ def row(T: int) -> int:
     return B * T * FLOAT
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", SOME)
 def test_a_sequence_ten_times_as_long_fits(variant):
     """A smoothing guide keeps what it prepared, and h twice."""
     reference = 400 if variant != "srnn" else 600
     assert peak(variant, 1000, 25) < peak(variant, reference // 4, 0)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", SOME)
 def test_what_a_step_adds_is_its_latent_and_a_few_numbers(variant):
     """For the smoothing guide also what it prepared and h, twice, and as much of their gradients."""
     shorter, longer = (peak(variant, T, 25) for T in (300, 600))
