@@ -72,13 +72,13 @@ def _build(final: Path, build: Callable[[Path], dict[str, object]]) -> None:
         sizes = {name: path.stat().st_size for name, path in files.items()}
         (aside / MANIFEST).write_text(json.dumps(record | {"files": sizes}, indent=1), encoding="utf-8")
         for path in (*aside.rglob("*"), aside):
-            _sync(path)
+            synced(path)
         try:
             aside.rename(final)
         except OSError:
             if not final.exists():
                 raise
-        _sync(final.parent)
+        synced(final.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -91,7 +91,8 @@ def _is_complete(folder: Path) -> bool:
         return False
 
 
-def _sync(path: Path) -> None:
+def synced(path: Path) -> None:
+    """Bring a file, or the names in a folder, to disk."""
     if path.is_dir() and os.name == "nt":
         return  # Windows cannot open folders
     handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)

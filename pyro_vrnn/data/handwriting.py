@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import DataError
 from .cache import cached
 from .corpus import PARTS, Corpus
 from .dither import Dither
@@ -21,8 +20,9 @@ from .hands import draw_hand, write_line
 from .kinds import PEN
 from .normaliser import Normaliser
 from .options import HANDWRITING, DataOptions
-from .recordings import Progress
+from .recordings import Progress, count_constant
 from .sequences import Sequences
+from .splits import check_nothing_asked
 from .statistics import normaliser_of, training_moments
 
 WRITERS = {"train": 200, "validation": 20, "test": 30}
@@ -186,7 +186,7 @@ def corpus(options: DataOptions, *, seed: int, progress: Progress | None = None)
         checksum=checksum(written),
         speakers=sum(WRITERS.values()),
         clips=len(written),
-        constant_frames=sum(int((line.rows[:, :2] == 0).any(axis=1).sum()) for line in written),
+        constant_frames=sum(count_constant(line.rows, "pen") for line in written),
         dither=options.dither,
     )
 
@@ -218,15 +218,9 @@ def check_options(options: DataOptions) -> None:
     Raises:
         DataError: An option has no meaning here.
     """
-    usual = DataOptions(source=HANDWRITING)
-    harmless = {"source": (HANDWRITING,), "frame": (PEN,), "segment": (0.0,)}  # as a run stores them; as unset
-    for name in DataOptions.model_fields:
-        value = getattr(options, name)
-        if name in ("dither", "normaliser") or value == getattr(usual, name) or value in harmless.get(name, ()):
-            continue
-        typed = f"--set data.{name}=" if name in ("validation", "test") else f"--{name.replace('_', '-')} "
-        typed = f"{typed}{'' if value is True else value}".rstrip()
-        raise DataError(
-            f"--data {HANDWRITING}: {typed} has no meaning for its lines (points of a pen; no writer is in two parts); "
-            "leave it out"
-        )
+    check_nothing_asked(
+        options,
+        DataOptions(source=HANDWRITING, dither=options.dither, normaliser=options.normaliser),
+        {"frame": PEN, "segment": 0.0},  # as a run stores them; as unset
+        "its lines (points of a pen; no writer is in two parts)",
+    )

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import DataError
 from .normaliser import Normaliser
 from .options import LINEAR_GAUSSIAN, DataOptions
 from .sequences import Sequences
+from .splits import check_nothing_asked
 
 STEPS = 40  # frames a sequence
 SIZES = {"train": 2000, "validation": 200, "test": 300}  # sequences
@@ -132,18 +132,12 @@ def check_options(options: DataOptions) -> None:
     Raises:
         DataError: An option has no meaning here.
     """
-    usual = DataOptions(source=LINEAR_GAUSSIAN)
-    harmless = {"source": LINEAR_GAUSSIAN, "sample_rate": RATE, "segment": None}  # as a run stores it; as unset
-    for name in DataOptions.model_fields:
-        value = getattr(options, name)
-        if value in (getattr(usual, name), harmless.get(name)):
-            continue
-        typed = f"--set data.{name}=" if name in ("validation", "test") else f"--{name.replace('_', '-')} "
-        typed = f"{typed}{'' if value is True else value}".rstrip()
-        raise DataError(
-            f"--data {LINEAR_GAUSSIAN}: {typed} has no meaning for what is simulated ({STEPS} frames of "
-            f"{len(MODEL.R)} values a sequence, parts of its own, no integers); leave it out"
-        )
+    check_nothing_asked(
+        options,
+        DataOptions(source=LINEAR_GAUSSIAN),
+        {"sample_rate": RATE, "segment": None},  # as a run stores it; as unset
+        f"what is simulated ({STEPS} frames of {len(MODEL.R)} values a sequence, parts of its own, no integers)",
+    )
 
 
 def _times(A: np.ndarray, x: np.ndarray) -> np.ndarray:

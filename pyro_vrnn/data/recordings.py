@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import DataError
 from .audio import FORMATS, SUFFIXES, Grid, Header, UnusableError, decode, probe
+from .kinds import Kind
 from .options import DataOptions
 
 PIECE = 1 << 20  # samples looked at once: what is allocated on the way does not grow with a recording
@@ -126,8 +127,16 @@ def read_recordings(options: DataOptions, progress: Progress | None = None) -> R
     )
 
 
-def count_constant(frames: np.ndarray) -> int:
-    """How many frames hold one value only, of shape `(T, frame)`; looked at in pieces of bounded size."""
+def count_constant(frames: np.ndarray, kind: Kind = "audio") -> int:
+    """How many frames, of shape `(T, frame)`, a density of continuous values has no upper bound at.
+
+    Of sound those of one value only, looked at in pieces of bounded size; of a pen those with an offset of 0; of arrays
+    those equal to the one before.
+    """
+    if kind == "pen":
+        return int((frames[:, :2] == 0).any(axis=1).sum())
+    if kind == "arrays":
+        return int((frames[1:] == frames[:-1]).all(axis=1).sum())
     size = max(1, PIECE // frames.shape[1])
     pieces = (frames[start : start + size] for start in range(0, len(frames), size))
     return sum(int((piece == piece[:, :1]).all(axis=1).sum()) for piece in pieces)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -21,6 +21,27 @@ class Split(NamedTuple):
     train: list[int]
     validation: list[int]
     test: list[int]
+
+
+def check_nothing_asked(options: DataOptions, usual: DataOptions, stored: Mapping[str, object], what: str) -> None:
+    """See that nothing is asked of an embedded set that is fixed.
+
+    Args:
+        options: What is asked.
+        usual: The set's own options.
+        stored: Other values of some that ask for nothing, such as a run stores.
+        what: What others have no meaning for.
+
+    Raises:
+        DataError: An option has no meaning here.
+    """
+    for name in DataOptions.model_fields:
+        value = getattr(options, name)
+        if value == getattr(usual, name) or (name in stored and value == stored[name]):
+            continue
+        typed = f"--set data.{name}=" if name in ("validation", "test") else f"--{name.replace('_', '-')} "
+        typed = f"{typed}{'' if value is True else value}".rstrip()
+        raise DataError(f"--data {usual.source}: {typed} has no meaning for {what}; leave it out")
 
 
 def check_options(options: DataOptions) -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from pyro_vrnn.model.precision import full
 
-#: Smallest standard deviation: sigma = softplus(a) + SIGMA_FLOOR (released code of Chung et al. 2015).
+#: Smallest standard deviation of every head (:func:`sigma_of`).
 SIGMA_FLOOR = 1e-4
 #: Where the bias of every sigma head starts (released code).
 SIGMA_BIAS = 0.6
@@ -199,8 +199,13 @@ class Head(nn.Module):
         raise NotImplementedError
 
 
-class DiagonalGaussian(Head):
-    r"""Head of :math:`\mathcal N(\mu, \mathrm{diag}\,\sigma^2)` with :math:`\sigma = \mathrm{softplus}(a) + 10^{-4}`.
+def sigma_of(a: Tensor) -> Tensor:
+    r""":math:`\sigma = \mathrm{softplus}(a) + 10^{-4}`, of every head (released code of Chung et al. 2015)."""
+    return F.softplus(a) + SIGMA_FLOOR
+
+
+class LocationScale(Head):
+    """Head of a density whose values are independent, each with a location and a scale.
 
     Args:
         width: Values in the event, D.
@@ -214,10 +219,22 @@ class DiagonalGaussian(Head):
         """Sets the bias of the layer below as the paper's code starts it."""
         bias.data.chunk(2)[1].fill_(SIGMA_BIAS)
 
-    def forward(self, a: Tensor) -> DiagonalNormal:
+    def forward(self, a: Tensor) -> Any:
         """Maps ``(*B, 2 D)`` to a density with batch ``(*B,)``."""
         mu, rho = full(a).chunk(2, -1)
-        return DiagonalNormal(mu, F.softplus(rho) + SIGMA_FLOOR)
+        return self.density(mu, sigma_of(rho))
+
+    def density(self, loc: Tensor, scale: Tensor) -> Any:
+        """The density, of locations and scales ``(*B, D)``."""
+        raise NotImplementedError
+
+
+class DiagonalGaussian(LocationScale):
+    r"""Head of :math:`\mathcal N(\mu, \mathrm{diag}\,\sigma^2)`, with :func:`sigma_of`."""
+
+    def density(self, loc: Tensor, scale: Tensor) -> DiagonalNormal:
+        """The Gaussian."""
+        return DiagonalNormal(loc, scale)
 
 
 class ConstantGaussian(Head):
@@ -237,7 +254,7 @@ class ConstantGaussian(Head):
     @property
     def sigma(self) -> Tensor:
         """The standard deviations, ``(D,)``."""
-        return F.softplus(self.rho) + SIGMA_FLOOR
+        return sigma_of(self.rho)
 
     def forward(self, a: Tensor) -> DiagonalNormal:
         """Maps ``(*B, D)`` to a density with batch ``(*B,)``."""
@@ -266,5 +283,5 @@ class GaussianMixture(Head):
         """Maps ``(*B, K (2 D + 1))`` to a density with batch ``(*B,)``."""
         logits, mu, rho = full(a).split([self.components, *[self.components * self.width] * 2], -1)
         shape = (self.components, self.width)
-        components = DiagonalNormal(mu.unflatten(-1, shape), F.softplus(rho.unflatten(-1, shape)) + SIGMA_FLOOR)
+        components = DiagonalNormal(mu.unflatten(-1, shape), sigma_of(rho.unflatten(-1, shape)))
         return dist.MixtureSameFamily(dist.Categorical(logits=logits), components)

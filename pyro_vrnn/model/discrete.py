@@ -22,7 +22,7 @@ from torch.distributions import constraints
 from torch.nn import functional as F
 
 from pyro_vrnn.errors import ConfigurationError
-from pyro_vrnn.model.densities import SIGMA_BIAS, SIGMA_FLOOR, Head
+from pyro_vrnn.model.densities import SIGMA_BIAS, Head, sigma_of
 from pyro_vrnn.model.emissions import Emission
 from pyro_vrnn.model.precision import full
 from pyro_vrnn.model.state import Dims
@@ -225,7 +225,7 @@ class LogisticMixture(Head):
     def forward(self, a: Tensor) -> LogisticMixtures:
         """Maps ``(*B, 3 D K)`` to a density with batch ``(*B,)``."""
         logits, mu, rho = (b.unflatten(-1, (self.width, self.components)) for b in full(a).chunk(3, -1))
-        return LogisticMixtures(logits, mu, F.softplus(rho) + SIGMA_FLOOR, self.cells)
+        return LogisticMixtures(logits, mu, sigma_of(rho), self.cells)
 
 
 class Bernoulli(Head):

@@ -4,32 +4,19 @@ import pyro.distributions as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-from pyro_vrnn.model.densities import SIGMA_BIAS, SIGMA_FLOOR, Head
+from pyro_vrnn.model.densities import SIGMA_BIAS, Head, LocationScale, sigma_of
 from pyro_vrnn.model.precision import full
 
 #: Where the bias of every degree of freedom starts: nu = 2 + softplus(3), about 5.
 FREEDOM_BIAS = 3.0
 
 
-class Laplace(Head):
-    r"""Head of :math:`\prod_d \tfrac1{2 b_d} e^{-|x_d - \mu_d| / b_d}` with :math:`b = \mathrm{softplus}(a) + 10^{-4}`.
+class Laplace(LocationScale):
+    r"""Head of :math:`\prod_d \tfrac1{2 b_d} e^{-|x_d - \mu_d| / b_d}`, with b as :math:`\sigma` of a Gaussian."""
 
-    Args:
-        width: Values in the event, D.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.inputs = 2 * width
-
-    def start(self, bias: Tensor) -> None:
-        """Sets the bias of the layer below as a Gaussian's."""
-        bias.data.chunk(2)[1].fill_(SIGMA_BIAS)
-
-    def forward(self, a: Tensor) -> dist.Independent:
-        """Maps ``(*B, 2 D)`` to a density with batch ``(*B,)``."""
-        mu, rho = full(a).chunk(2, -1)
-        return dist.Laplace(mu, F.softplus(rho) + SIGMA_FLOOR).to_event(1)
+    def density(self, loc: Tensor, scale: Tensor) -> dist.Independent:
+        """The product of Laplace densities."""
+        return dist.Laplace(loc, scale).to_event(1)
 
 
 class StudentT(Head):
@@ -54,4 +41,4 @@ class StudentT(Head):
     def forward(self, a: Tensor) -> dist.Independent:
         """Maps ``(*B, 3 D)`` to a density with batch ``(*B,)``."""
         mu, rho, freedom = full(a).chunk(3, -1)
-        return dist.StudentT(2 + F.softplus(freedom), mu, F.softplus(rho) + SIGMA_FLOOR).to_event(1)
+        return dist.StudentT(2 + F.softplus(freedom), mu, sigma_of(rho)).to_event(1)

@@ -11,7 +11,7 @@ from torch.distributions import constraints
 from torch.nn import functional as F
 
 from pyro_vrnn.errors import ConfigurationError
-from pyro_vrnn.model.densities import SIGMA_BIAS, SIGMA_FLOOR, Head
+from pyro_vrnn.model.densities import SIGMA_BIAS, Head, sigma_of
 from pyro_vrnn.model.precision import full
 
 #: Correlations are held inside (-1, 1): rho = RHO_LIMIT tanh(a). 1 - rho^2 is then at least 0.002, which float32 has to
@@ -188,7 +188,7 @@ class PenStroke(Head):
         return StrokeMixture(
             logits if K > 1 else torch.zeros_like(rho),
             mu.unflatten(-1, (K, 2)),
-            F.softplus(sigma.unflatten(-1, (K, 2))) + SIGMA_FLOOR,
+            sigma_of(sigma.unflatten(-1, (K, 2))),
             RHO_LIMIT * rho.tanh(),
             pen.squeeze(-1),
         )

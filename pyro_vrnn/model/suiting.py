@@ -1,10 +1,7 @@
 """Which emission suits which kind of data."""
 
 from pyro_vrnn.errors import ConfigurationError
-from pyro_vrnn.model.variants import PEN, ModelOptions, row
-
-#: Densities of three continuous values, or probabilities of three integers: none for a pen, which is up or down.
-OF_NO_PEN = ("gaussian", "gmm", "laplace", "student-t", "bernoulli", "dmol")
+from pyro_vrnn.model.variants import OF_NO_PEN, PEN, ModelOptions, row
 
 
 def suited(options: ModelOptions, kind: str) -> ModelOptions:

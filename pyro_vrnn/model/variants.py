@@ -72,6 +72,8 @@ EMISSIONS: dict[str, Callable[..., Any]] = {
 }
 #: What stands for the variants' emissions where data are strokes of a pen.
 PEN: dict[str, str] = {"gaussian": "pen-gauss", "gmm": "pen"}
+#: Densities of three continuous values, or probabilities of three integers: none for a pen, which is up or down.
+OF_NO_PEN = tuple(name for name in EMISSIONS if name not in PEN.values())
 RECURRENCES: dict[str, Callable[..., Any]] = {"lstm": LSTM, "gru": GRU, "linear": Linear}
 
 

@@ -168,10 +168,7 @@ def digest_of(path: Path, *, skip: int = 0) -> str:
     """SHA-256 of a file from a byte on."""
     with path.open("rb") as file:
         file.seek(skip)
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-        return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def header(dtype: str, shape: tuple[int, ...]) -> bytes:

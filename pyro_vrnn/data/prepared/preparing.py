@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import ConfigurationError, DataError
+from ..cache import synced
 from ..options import DataOptions
 from ..recordings import Progress, segment_frames
 from ..splits import check_options
@@ -195,14 +196,11 @@ def _prepare(work: Work, mapped: Map[Any, Any], job: Job, progress: Progress | N
 def _put(work: Work, out: Path) -> None:
     """See everything on disk and give it its name."""
     for path in (*work.whole.iterdir(), work.whole):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        synced(path)
     if out.exists():
         out.rmdir()  # empty, as was seen
     work.whole.rename(out)
+    synced(out.parent)
 
 
 def _digest(plan: Plan) -> str:

@@ -229,13 +229,11 @@ def _entry(task: Task, item: Item, values: np.ndarray) -> Entry:
     count = len(values) // each
     count -= count % (task.segment or 1)
     frames = values[: count * each].reshape(count, -1)
+    constant = count_constant(frames, task.kind)
     if task.kind == "audio":
-        constant = count_constant(frames)
         flat = constant == count and bool(frames[:, 0].min() == frames[:, 0].max())
-    elif task.kind == "pen":
-        constant, flat = int((frames[:, :2] == 0).any(axis=1).sum()), bool((frames == frames[0]).all())
     else:
-        constant, flat = int((frames[1:] == frames[:-1]).all(axis=1).sum()), bool((frames == frames[0]).all())
+        flat = bool((frames == frames[0]).all())
     step = 2.0**-15 if task.kind == "audio" else 1.0
     found = [(one.number, one.mean, one.squares) for one in training_moments([frames], task.kind, step=step)]
     return Entry(item.name, len(values), count, constant, flat, found, item.speaker, item.text, item.part)

@@ -23,7 +23,7 @@ from ..kinds import Kind
 from .manifest import HEADER, VALUES, header
 from .reading import STORED, Entry, Outcome, stored, wider
 
-JOURNAL, PLAN, LOCK = "journal.jsonl", "plan.json", "lock"
+JOURNAL, LOCK = "journal.jsonl", "lock"
 BLOCK = 1 << 22  # bytes copied at once
 
 
