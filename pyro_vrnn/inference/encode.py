@@ -177,7 +177,7 @@ def _scored(
 
 def _encoded(net: VRNN, batches: Iterable[Batch], sampled: bool, seed: int) -> Iterator[Encoded]:
     for x, mask, indices in batches:
-        for own_x, own_mask, own in parts(x, mask, (Noise if sampled else _Silence)(seed, indices)):
+        for own_x, own_mask, own in parts(x, mask, (Noise if sampled else Silence)(seed, indices)):
             pieces = Pieces(net, own_x, own_mask)
             drawn: Iterator[tuple[Piece, Tensor | None, Rollout]]
             if net.has_latents:
@@ -192,16 +192,16 @@ def _encoded(net: VRNN, batches: Iterable[Batch], sampled: bool, seed: int) -> I
                     yield Encoded(own.sequences[row], piece.steps.start, *arrays)  # type: ignore[arg-type]
 
 
-class _Silence(Noise):
+class Silence(Noise):
     """Noise of 0: every draw is the density's mean."""
 
     def normal(self, particles: range, steps: range, width: int, like: Tensor) -> Tensor:
         """Zeros, ``(K, B, T, width)``."""
         return like.new_zeros((len(particles), len(self.sequences), len(steps), width))
 
-    def of(self, rows: slice) -> "_Silence":
+    def of(self, rows: slice) -> "Silence":
         """That of some of the sequences."""
-        return _Silence(self.seed, self.sequences[rows])
+        return Silence(self.seed, self.sequences[rows])
 
 
 def _deviations(q: Any, z: Tensor, sampled: bool) -> Tensor:

@@ -13,6 +13,7 @@ from pyro_vrnn.model.guides import Guide
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.rollout import Rollout, follow
 from pyro_vrnn.model.state import Past, State, before, steps_outermost
+from pyro_vrnn.model.tempering import tempered
 from pyro_vrnn.scan import scan
 
 #: z, the guide's density over time, the states that steps read, phi_z(z), the state after the last step.
@@ -154,6 +155,54 @@ def _loop_of(net: VRNN, guide: Guide) -> dict[str, Any]:
     return {"owner": net, "key": type(guide), "record": not pyro.settings.get("validate_distributions_torch")}
 
 
+class Joint(NamedTuple):
+    """A step drawn from the model.
+
+    Attributes:
+        x: The frame, ``(*B, X)``.
+        z: Its latent, ``(*B, Z)``.
+        features_x: phi_x(x_t), ``(*B, F)``.
+        features_z: phi_z(z_t), ``(*B, G)``.
+        p: The prior's density; None without latents, or where z was given.
+        emission: The emission's density.
+        drawn_from: The same with its temperature, from which x was drawn.
+        after: The state after the step.
+    """
+
+    x: Tensor
+    z: Tensor
+    features_x: Tensor
+    features_z: Tensor
+    p: Any
+    emission: Any
+    drawn_from: Any
+    after: State
+
+
+def joint_step(
+    net: VRNN, state: State, z: Tensor | None = None, temperature_z: float = 1.0, temperature_x: float = 1.0
+) -> Joint:
+    """Draws z_t from the prior and x_t from the emission (Eqs. 5 and 6), and reads x_t (Eq. 7).
+
+    Args:
+        net: The parts.
+        state: That of step t - 1, with batch ``(*B,)``.
+        z: z_t where it is known, ``(*B, Z)``.
+        temperature_z: Of the prior (:func:`~pyro_vrnn.model.tempering.tempered`).
+        temperature_x: Of the emission.
+    """
+    p = None if z is not None or net.prior is None else net.prior(state)
+    if z is None:
+        z = state.z if p is None else tempered(p, temperature_z).sample()
+    features_z = net.features_z(z)
+    emission = net.emit(features_z, state)
+    drawn_from = tempered(emission, temperature_x)
+    x = drawn_from.sample()
+    features_x = net.phi_x(x)
+    after = net.advance(net.recurrence.prepare(features_x), z, features_z, state)
+    return Joint(x, z, features_x, features_z, p, emission, drawn_from, after)
+
+
 def generate(
     net: VRNN,
     mask: Tensor,
@@ -177,13 +226,10 @@ def generate(
     state = first = net.initial_state(batch_shape) if past is None else past.state.expand(batch_shape)
     xs, zs, features_zs, hs = _lists(4)
     for t in range(mask.shape[-1]):
-        drawn = state.z if z is not None or net.prior is None else net.prior(state).sample()
-        z_t = drawn if z is None else z[..., t, :]
-        features_z = net.features_z(z_t)
-        x_t = net.emit(features_z, state).sample()
-        for items, item in zip((xs, zs, features_zs, hs), (x_t, z_t, features_z, state.h), strict=True):
+        step = joint_step(net, state, None if z is None else z[..., t, :])
+        for items, item in zip((xs, zs, features_zs, hs), (step.x, step.z, step.features_z, state.h), strict=True):
             items.append(item)
-        state = net.advance(net.recurrence.prepare(net.phi_x(x_t)), z_t, features_z, state)
+        state = step.after
     x, z = torch.stack(xs, -2), torch.stack(zs, -2)
     states = State(torch.stack(hs, -2), before(first.z, z))
     return x, z, Rollout(net, x, mask, states, torch.stack(features_zs, -2), state, past=past)

@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save
 from pyro_vrnn.errors import TrackingError
 from pyro_vrnn.inference.noise import own_noise
 from pyro_vrnn.model.network import VRNN
+from pyro_vrnn.model.state import Past
+from pyro_vrnn.model.stream import Stream
 from pyro_vrnn.model.variants import build
 from pyro_vrnn.training.config import Config, read
 from pyro_vrnn.training.files import write_whole
@@ -39,6 +41,17 @@ class TrainedModel:
         """Pyro's model and guide over the network: the ``sequence`` or the ``markov`` program."""
         module = PROGRAMS[name]
         return module.Model(self.net), module.Guide(self.net)
+
+    def stream(
+        self,
+        batch_shape: tuple[int, ...] = (),
+        *,
+        past: Past | None = None,
+        temperature_z: float = 1.0,
+        temperature_x: float = 1.0,
+    ) -> Stream:
+        """The model frame by frame, from the state ``past`` on: see :class:`~pyro_vrnn.model.stream.Stream`."""
+        return Stream(self.net, batch_shape, past=past, temperature_z=temperature_z, temperature_x=temperature_x)
 
 
 def save_model(folder: Path, net: VRNN, config: Config, data: dict[str, Any]) -> None:
