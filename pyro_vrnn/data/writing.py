@@ -44,6 +44,8 @@ def wav_bytes(values: NDArray[Any], rate: int, *, title: str, comment: str) -> b
     steps = np.rint(np.asarray(values, np.float64).reshape(-1) * FULL_SCALE).clip(-FULL_SCALE, FULL_SCALE - 1)
     held = io.BytesIO()
     with soundfile.SoundFile(held, "w", rate, 1, "PCM_16", format="WAV") as file:
-        file.title, file.comment = title, comment
+        for name, words in (("title", title), ("comment", comment)):
+            if words:  # an empty one is refused
+                setattr(file, name, words)
         file.write(steps.astype(np.int16))
     return held.getvalue()

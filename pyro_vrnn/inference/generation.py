@@ -86,9 +86,9 @@ def prime(net: VRNN, x: Frames, *, seed: int = 0) -> Past:
         x: Frames, ``(1, T, X)``, standardised.
         seed: Of the latents.
     """
-    mask, noise = torch.ones(x.shape[:2], dtype=torch.bool), Noise(seed, range(len(x)))
+    mask, noise = torch.ones(x.shape[:2], dtype=torch.bool), Noise(seed, range(x.shape[0]))
     like = next(net.parameters())
-    past = Past(net.initial_state((len(x),)))
+    past = Past(net.initial_state((x.shape[0],)))
     with evaluating(net, seed):
         if net.guide is None:
             for _, rollout in Pieces(net, x, mask).follow():
@@ -101,12 +101,12 @@ def prime(net: VRNN, x: Frames, *, seed: int = 0) -> Past:
                 where = slice(steps.start, steps.stop)
                 eps = noise.normal(range(1), steps, net.dims.z, like)[0]
                 piece, own = x[:, where].to(like), mask[:, where].to(like.device)
-                past = infer(net, piece, own, (len(x),), past=past, eps=eps)[1].left
+                past = infer(net, piece, own, (x.shape[0],), past=past, eps=eps)[1].left
     return past
 
 
 def reconstruct(net: VRNN, x: Frames, *, seed: int = 0) -> Iterator[Generated]:
-    r"""A recording through its latents: the guide's path of means, and the emission given them and the real frames before.
+    r"""A recording through its latents: the guide's path of means, and the emission given it and the real past.
 
     The path is that of :func:`~pyro_vrnn.inference.encode.encode`; a guide whose family follows no given noise (a flow)
     draws its own. ``mean`` is the reconstruction, ``x`` a draw around it; the log-densities are those of the recording.
@@ -123,7 +123,7 @@ def reconstruct(net: VRNN, x: Frames, *, seed: int = 0) -> Iterator[Generated]:
     mask = torch.ones(x.shape[:2], dtype=torch.bool)
 
     def steps() -> Iterator[Generated]:
-        for piece, z, rollout in Pieces(net, x, mask).infer(noise=Silence(seed, range(len(x)))):
+        for _, z, rollout in Pieces(net, x, mask).infer(noise=Silence(seed, range(x.shape[0]))):
             drawn = rollout.emission.sample()
             mean = written_mean(rollout.emission, drawn)
             yield Generated(drawn, mean, z, rollout.log_prior(z), rollout.log_emission)

@@ -91,7 +91,7 @@ def test_the_latents_of_frames_that_are_fed_are_the_guides(name):
         z = torch.cat([torch.stack([frame.z for frame in drawn], 1), torch.stack(fed, 1)], 1)
         rollout = follow(net, whole, torch.ones(2, T + 3, dtype=torch.bool), z)
         torch.manual_seed(1)
-        again, others = infer(net, x, torch.ones(2, T, dtype=torch.bool), (2,), past=before, eps=torch.zeros(2, T, 2))
+        again, _others = infer(net, x, torch.ones(2, T, dtype=torch.bool), (2,), past=before, eps=torch.zeros(2, T, 2))
         ends = rollout.q.mean[:, 3]
     assert_close(again[:, 0], ends)
 
