@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "Score a trained model."),
     "score": ("score", "Log-likelihood of every frame of recordings, as a table."),
     "encode": ("encode", "Latents and states of every frame of recordings, as arrays."),
+    "export": ("export", "A run's model as a folder that loads anywhere, with a model card."),
     "bench": ("bench", "How fast this machine trains: against its floor, and against peers."),
     "data": ("data", "What there is to train on."),
     "ui": ("ui", "Open the MLflow UI on the tracking store."),
