@@ -18,6 +18,7 @@ COMMANDS = {
     "generate": ("generate", "Draw sequences from a model, go on from a recording, use its latents: sound or ink."),
     "score": ("score", "Log-likelihood of every frame of recordings, as a table."),
     "encode": ("encode", "Latents and states of every frame of recordings, as arrays."),
+    "export": ("export", "A run's model as a folder that loads anywhere, with a model card."),
     "bench": ("bench", "How fast this machine trains: against its floor, and against peers."),
     "data": ("data", "What there is to train on."),
     "ui": ("ui", "Open the MLflow UI on the tracking store."),
