@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "Score a trained model."),
     "score": ("score", "Log-likelihood of every frame of recordings, as a table."),
     "encode": ("encode", "Latents and states of every frame of recordings, as arrays."),
+    "generate": ("generate", "Sound, ink or arrays that a model makes, by itself or going on from a recording."),
     "bench": ("bench", "How fast this machine trains: against its floor, and against peers."),
     "data": ("data", "What there is to train on."),
     "ui": ("ui", "Open the MLflow UI on the tracking store."),

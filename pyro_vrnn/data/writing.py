@@ -1,8 +1,9 @@
 """What models make, as files: sound with words about what it is, and values as they were before standardising."""
 
 import io
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
 
 import numpy as np
 import soundfile
@@ -32,18 +33,31 @@ def clipped(values: NDArray[Any]) -> int:
     return int(((steps < -FULL_SCALE) | (steps > FULL_SCALE - 1)).sum())
 
 
-def wav_bytes(values: NDArray[Any], rate: int, *, title: str, comment: str) -> bytes:
-    """A WAV file of 16 bits, mono.
+@contextmanager
+def wav_file(file: IO[bytes], rate: int, *, title: str, comment: str) -> Iterator[Callable[[NDArray[Any]], None]]:
+    """A WAV file of 16 bits, mono, that is written as it comes: gives a function that takes amplitudes, row after row.
 
     Args:
-        values: Amplitudes, of whatever shape: read row after row.
+        file: Where to; it stays open.
         rate: In Hz.
         title: Kept in the file, as is the comment.
         comment: What it is: above all whether samples were drawn or means written.
     """
-    steps = np.rint(np.asarray(values, np.float64).reshape(-1) * FULL_SCALE).clip(-FULL_SCALE, FULL_SCALE - 1)
+    with soundfile.SoundFile(file, "w", rate, 1, "PCM_16", format="WAV") as sound:
+        for name, words in (("title", title), ("comment", comment)):
+            if words:  # an empty one is refused
+                setattr(sound, name, words)
+
+        def write(values: NDArray[Any]) -> None:
+            steps = np.rint(np.asarray(values, np.float64).reshape(-1) * FULL_SCALE)
+            sound.write(steps.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16))
+
+        yield write
+
+
+def wav_bytes(values: NDArray[Any], rate: int, *, title: str, comment: str) -> bytes:
+    """The same of amplitudes that are all there, whatever their shape."""
     held = io.BytesIO()
-    with soundfile.SoundFile(held, "w", rate, 1, "PCM_16", format="WAV") as file:
-        file.title, file.comment = title, comment
-        file.write(steps.astype(np.int16))
+    with wav_file(held, rate, title=title, comment=comment) as write:
+        write(values)
     return held.getvalue()

@@ -52,7 +52,8 @@ def draw(axes: Axes, points: NDArray[Any], **line: Any) -> None:
     """Draws rows (dx, dy, pen) with equal scales and y downward; ``line`` goes to ``Axes.plot``."""
     line = {"color": "black", "linewidth": 1.0, "solid_capstyle": "round", **line}
     for stroke in strokes(points):
-        axes.plot(*stroke.T, **({"marker": "."} if len(stroke) == 1 else {}), **line)
+        (drawn,) = axes.plot(stroke[:, 0], stroke[:, 1], **line)
+        drawn.set_marker("." if len(stroke) == 1 else "")
     axes.set_aspect("equal", adjustable="datalim")
     if not axes.yaxis_inverted():
         axes.invert_yaxis()
