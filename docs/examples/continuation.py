@@ -1,4 +1,4 @@
-"""A live continuation: a model hears frames as they come, goes on by itself when they stop, and hears again."""
+"""A model that runs beside real frames: it reads some, goes on by itself, and reads again."""
 
 import torch
 
@@ -6,18 +6,17 @@ from pyro_vrnn.model.stream import Stream
 from pyro_vrnn.model.variants import ModelOptions, build
 
 torch.manual_seed(0)
-net = build(ModelOptions(variant="vrnn-gauss", h=16, z=4, depth=1), x=20)  # or pyro_vrnn.load(RUN).net
+net = build(ModelOptions(variant="vrnn-gauss", h=32), 200)  # or pyro_vrnn.load(RUN).stream((1,))
+stream = Stream(net, (1,), temperature_x=0.8)
 
-# [continuation]
-stream = Stream(net, ())  # of a trained model: pyro_vrnn.load(RUN).stream()
-for x_t in torch.randn(10, 20):  # standardised frames from a microphone
-    stream.feed(x_t)
-kept = stream.past
-made = [next(stream).x for _ in range(10)]  # the microphone is silent: the model goes on
-stream.feed(torch.randn(20))  # and listens again
+heard = torch.randn(10, 1, 200)  # ten standardised frames of 200 samples
+nats = sum(stream.feed(frame).log_emission for frame in heard)
 
-# The same moment, gone on from in another way, with less surprise.
-other = Stream(net, (), past=kept, temperature_x=0.5)
-frame = next(other)
-assert frame.x.shape == made[0].shape == (20,)
-print(f"log p(z) {frame.log_prior:.1f}, log p(x | z) {frame.log_emission:.1f} nats")
+dreamt = [next(stream).x for _ in range(5)]  # its own next frames, each fed back
+past = stream.past  # where it stands; Stream(net, (1,), past=past) goes on from here
+
+stream.feed(heard[0])  # reality again
+again = Stream(net, (1,), past=past)
+again.feed(heard[0])
+assert again.past.state.h.shape == stream.past.state.h.shape == (1, 32)
+print(f"log p(x | z) of ten frames: {nats.item():.1f} nats; five frames of {dreamt[0].shape[-1]} samples followed")

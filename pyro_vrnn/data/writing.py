@@ -33,16 +33,24 @@ def clipped(values: NDArray[Any]) -> int:
     return int(((steps < -FULL_SCALE) | (steps > FULL_SCALE - 1)).sum())
 
 
-@contextmanager
-def wav_file(file: IO[bytes], rate: int, *, title: str, comment: str) -> Iterator[Callable[[NDArray[Any]], None]]:
-    """A WAV file of 16 bits, mono, that is written as it comes: gives a function that takes amplitudes, row after row.
+def wav_bytes(values: NDArray[Any], rate: int, *, title: str, comment: str) -> bytes:
+    """A WAV file of 16 bits, mono.
 
     Args:
-        file: Where to; it stays open.
+        values: Amplitudes, of whatever shape: read row after row.
         rate: In Hz.
         title: Kept in the file, as is the comment.
         comment: What it is: above all whether samples were drawn or means written.
     """
+    held = io.BytesIO()
+    with wav_writer(held, rate, title=title, comment=comment) as write:
+        write(values)
+    return held.getvalue()
+
+
+@contextmanager
+def wav_writer(file: IO[bytes], rate: int, *, title: str, comment: str) -> Iterator[Callable[[NDArray[Any]], None]]:
+    """As :func:`wav_bytes`, piece by piece: what is given takes successive amplitudes of any shape."""
     with soundfile.SoundFile(file, "w", rate, 1, "PCM_16", format="WAV") as sound:
         for name, words in (("title", title), ("comment", comment)):
             if words:  # an empty one is refused
@@ -53,11 +61,3 @@ def wav_file(file: IO[bytes], rate: int, *, title: str, comment: str) -> Iterato
             sound.write(steps.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16))
 
         yield write
-
-
-def wav_bytes(values: NDArray[Any], rate: int, *, title: str, comment: str) -> bytes:
-    """The same of amplitudes that are all there, whatever their shape."""
-    held = io.BytesIO()
-    with wav_file(held, rate, title=title, comment=comment) as write:
-        write(values)
-    return held.getvalue()

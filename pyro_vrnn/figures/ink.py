@@ -52,8 +52,8 @@ def draw(axes: Axes, points: NDArray[Any], **line: Any) -> None:
     """Draws rows (dx, dy, pen) with equal scales and y downward; ``line`` goes to ``Axes.plot``."""
     line = {"color": "black", "linewidth": 1.0, "solid_capstyle": "round", **line}
     for stroke in strokes(points):
-        (drawn,) = axes.plot(stroke[:, 0], stroke[:, 1], **line)
-        drawn.set_marker("." if len(stroke) == 1 else "")
+        dot: dict[str, Any] = {"marker": "."} if len(stroke) == 1 else {}
+        axes.plot(*stroke.T, **dot, **line)
     axes.set_aspect("equal", adjustable="datalim")
     if not axes.yaxis_inverted():
         axes.invert_yaxis()
