@@ -16,6 +16,7 @@ COMMANDS = {
     "compare": ("compare", "Runs side by side: a table of their likelihoods, and which is best."),
     "evaluate": ("evaluate", "Score a trained model."),
     "generate": ("generate", "Draw sequences from a model, go on from a recording, use its latents: sound or ink."),
+    "analyze": ("analyze", "The paper's figures of trained models, and measures of what they make."),
     "score": ("score", "Log-likelihood of every frame of recordings, as a table."),
     "encode": ("encode", "Latents and states of every frame of recordings, as arrays."),
     "export": ("export", "A run's model as a folder that loads anywhere, with a model card."),

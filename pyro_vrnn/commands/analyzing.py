@@ -1,0 +1,193 @@
+"""What ``analyze`` does: load, follow, draw, measure, keep."""
+
+import json
+import re
+from collections import Counter as Counting
+from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pyro_vrnn import __version__
+from pyro_vrnn.commands import display
+from pyro_vrnn.commands.analyzed import UNITS, Measured, rows, table
+from pyro_vrnn.commands.picturing import Asked, Member, figure_2, inks, sounds
+from pyro_vrnn.commands.progress import Told, progress
+from pyro_vrnn.commands.subject import open_model, subject_of
+from pyro_vrnn.commands.tables import write_table
+from pyro_vrnn.data import KINDS
+from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.inference.latents import LatentUse, latent_use
+from pyro_vrnn.tracking import find_run, log_results, tracking_uri
+from pyro_vrnn.training.files import one_line, write_whole
+from pyro_vrnn.training.saving import TrainedModel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Analysis(NamedTuple):
+    """What was found.
+
+    Attributes:
+        kind: Of the data.
+        figures: By the names of their files, without an ending.
+        measured: Real samples, then those of each model; empty for rows of numbers, which nothing measures.
+        uses: What the latents carry, by model.
+    """
+
+    kind: str
+    figures: "dict[str, Figure]"
+    measured: list[Measured]
+    uses: dict[str, LatentUse]
+
+
+def run(references: Sequence[str], given: dict[str, dict[str, Any]], asked: Asked) -> Analysis:
+    """Analyses models side by side, prints what was found and keeps it.
+
+    Args:
+        references: Runs or model folders.
+        given: Options by room.
+        asked: All others.
+
+    Returns:
+        What was found.
+
+    Raises:
+        UserError: Anything a user can mend; then nothing is written.
+    """
+    console, options = display.console(), given.get("data", {})
+    if asked.out.exists() and not asked.out.is_dir():
+        raise ConfigurationError(f"--out {asked.out}: a file; expected the name of a folder")
+    if asked.part is not None and "source" in options:
+        raise ConfigurationError(f"--split {asked.part}: beside --data all of that is read; leave one of them out")
+    uri, part = tracking_uri(given.get("tracking", {}).get("uri")), asked.part or "test"
+    opened = [open_model(reference, uri, asked.device) for reference in references]
+    models = [trained for trained, _ in opened]
+    _check_alike(references, models)
+    names = _names(references, models)
+    with progress(console) as told:
+        subjects = [subject_of(trained, options, part=part, seed=asked.seed, told=told) for trained in models]
+        found = analyze([Member(*each) for each in zip(names, models, subjects, strict=True)], asked, told)
+    console.print(subjects[0].title)
+    for name, use in found.uses.items():
+        console.print(f"{name}: {use.line()}")
+    for name in names:
+        if name not in found.uses:
+            console.print(f"{name}: no latents, so no Fig. 2")
+    if found.measured:
+        console.print(table(found.measured, found.kind, "measures of real samples and of what models make"))
+    for each in found.measured:
+        if each.unusable:
+            console.print(f"warning: {each.title}: {each.unusable} samples are not finite and were left out")
+        if each.clipped:
+            console.print(f"warning: {each.title}: {each.clipped} values outside of [-1, 1] were clipped")
+    record = {
+        "runs": [
+            {
+                "name": name,
+                "model": reference,
+                "run": find_run(reference, uri=uri).id if tracked else None,
+                "variant": trained.config.model.variant,
+                "latents": found.uses[name].as_dict() if name in found.uses else None,
+            }
+            for name, reference, (trained, tracked) in zip(names, references, opened, strict=True)
+        ],
+        "data": subjects[0].described,
+        "part": None if "source" in options else part,
+        "seed": asked.seed,
+        "seconds": asked.seconds if found.kind == "audio" else None,
+        "version": __version__,
+        "units": {name: list(unit) for name, unit in UNITS.get(found.kind, {}).items()},
+        "measured": [each.as_dict() for each in found.measured],
+    }
+    contents = dict(_contents(found, record))
+    with one_line(asked.out):
+        asked.out.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        write_whole(asked.out / name, content)
+    console.print(f"{len(contents)} files in {asked.out}: {', '.join(contents)}")
+    for name, reference, (_, tracked) in zip(names, references, opened, strict=True):
+        if tracked:
+            metrics = _metrics(found.measured, name, "data" if "source" in options else part)
+            log_results(reference, metrics, [asked.out / file for file in contents], uri=uri, under="analysis")
+            console.print(f"kept with run {reference} under analysis/")
+    return found
+
+
+def analyze(members: Sequence[Member], asked: Asked, told: Told = lambda what, done, total: None) -> Analysis:
+    """Fig. 2 of each model with latents; Fig. 3 or 4 over real data and all models, with measures.
+
+    Args:
+        members: At least one, all of the same kind of data, frame and rate; the first one's data are the real ones.
+        asked: How much of it.
+        told: Told of the progress.
+    """
+    figures, uses = dict[str, "Figure"](), dict[str, LatentUse]()
+    for k, member in enumerate(members):
+        told("follow", k, len(members))
+        if member.trained.net.has_latents:
+            uses[member.name] = latent_use(member.trained.net, member.subject.batches(64), seed=asked.seed)
+            figures[f"figure-2-{_file(member.name)}"] = figure_2(member, asked.count, seed=asked.seed)
+    told("follow", len(members), len(members))
+    kind = members[0].kind
+    compared = {"audio": sounds, "pen": inks}.get(kind)
+    if compared is None:
+        return Analysis(kind, figures, [], uses)
+    made, measured = compared(members, asked, told)
+    return Analysis(kind, {**figures, **made}, measured, uses)
+
+
+def _check_alike(references: Sequence[str], models: Sequence[TrainedModel]) -> None:
+    first = models[0].data
+    for reference, trained in zip(references, models, strict=True):
+        kind = trained.data.get("kind", "audio")
+        if kind != first.get("kind", "audio"):
+            raise ConfigurationError(
+                f"{reference}: trained on {KINDS[kind]}, but {references[0]} on {KINDS[first.get('kind', 'audio')]};"
+                " pass runs of the same kind of data"
+            )
+        for name, words in (("frame", "values a frame"), ("sample_rate", "Hz")):
+            if trained.data[name] != first[name]:
+                raise ConfigurationError(
+                    f"{reference}: trained with {trained.data[name]} {words}, but {references[0]} with {first[name]};"
+                    " pass runs with the same"
+                )
+
+
+def _names(references: Sequence[str], models: Sequence[TrainedModel]) -> list[str]:
+    """Of the variants, and where that is not enough of the references."""
+    variants = [trained.config.model.variant for trained in models]
+    counts = Counting(variants)
+    both = zip(variants, references, strict=True)
+    names = [variant if counts[variant] == 1 else f"{variant} {Path(reference).name}" for variant, reference in both]
+    return [name if names.count(name) == 1 else f"{name} ({k + 1})" for k, name in enumerate(names)]
+
+
+def _file(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip("-")
+
+
+def _metrics(found: Sequence[Measured], name: str, prefix: str) -> dict[str, float]:
+    return {
+        f"{prefix}/{each.written}_{measure}": value
+        for each in found
+        if each.source == name
+        for measure, numbers in each.summary().items()
+        if (value := numbers["median"]) is not None
+    }
+
+
+def _contents(found: Analysis, record: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    for name, figure in found.figures.items():
+        for ending in ("png", "svg"):
+            held = BytesIO()
+            # The same figure is the same bytes on every day.
+            figure.savefig(held, format=ending, metadata={"Date": None} if ending == "svg" else None)
+            yield f"{name}.{ending}", held.getvalue()
+    yield "analysis.json", json.dumps(record, indent=1).encode()
+    if found.measured:
+        with TemporaryDirectory() as aside:
+            write_table(Path(aside) / "analysis.csv", rows(found.measured))
+            yield "analysis.csv", (Path(aside) / "analysis.csv").read_bytes()
