@@ -19,6 +19,7 @@ COMMANDS = {
     "analyze": ("analyze", "The paper's figures of trained models, and measures of what they make."),
     "score": ("score", "Log-likelihood of every frame of recordings, as a table."),
     "encode": ("encode", "Latents and states of every frame of recordings, as arrays."),
+    "export": ("export", "A run's model as a folder that loads anywhere, with a model card."),
     "bench": ("bench", "How fast this machine trains: against its floor, and against peers."),
     "data": ("data", "What there is to train on."),
     "ui": ("ui", "Open the MLflow UI on the tracking store."),

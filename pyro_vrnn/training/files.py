@@ -1,6 +1,7 @@
 """Files that are whole or not there: written aside, synced, renamed."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,3 +57,26 @@ def one_line(path: Path) -> Iterator[None]:
         raise TrackingError(
             f"{path}: cannot be written ({error.strerror or error}); make room, or choose a place one may write to"
         ) from error
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of ``path`` when all of it is there, and is removed on an error.
+
+    Where the system cannot exchange two folders at once, ``path`` is missing for the moment between two renamings.
+    """
+    aside, old = (path.with_name(f".{path.name}.{uuid.uuid4().hex}") for _ in range(2))
+    try:
+        aside.mkdir()
+        yield aside
+        if path.exists():
+            os.replace(path, old)
+        try:
+            os.replace(aside, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)
+            raise
+    finally:
+        for left in (aside, old):
+            shutil.rmtree(left, ignore_errors=True)

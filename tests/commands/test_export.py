@@ -1,0 +1,101 @@
+"""``export``: a folder that loads anywhere, whole or not there."""
+
+import json
+
+import pytest
+import torch
+
+import pyro_vrnn
+from pyro_vrnn.tracking import TrackedRun
+from pyro_vrnn.training import files
+
+from .conftest import SMALL, record
+
+URI = "sqlite:///mlruns/mlflow.db"
+FIT = ["--data", "tones", "--epochs", "1", "--set", "evaluation.particles=2", *SMALL]
+
+
+@pytest.fixture
+def fitted(command, tmp_path):
+    record(tmp_path / "tones")
+    ended = command("fit", "--variant", "vrnn-gauss", "--name", "first", *FIT)
+    assert ended.status == 0, ended.err
+    return command
+
+
+def test_the_folder_is_the_run(fitted, tmp_path):
+    assert fitted("export", "first", "--out", "a/model").status == 0
+    folder = tmp_path / "a" / "model"
+    assert {path.name for path in folder.iterdir()} == {"model.safetensors", "config.toml", "data.json", "README.md"}
+    assert {path.name for path in folder.parent.iterdir()} == {"model"}
+    run, here = pyro_vrnn.load("first"), pyro_vrnn.load(folder)
+    assert here.config == run.config
+    assert here.data == run.data
+    for name, value in run.net.state_dict().items():
+        assert torch.equal(here.net.state_dict()[name], value)
+
+    ended = fitted("evaluate", folder, "--estimator", "elbo", "--out", "found.json")
+    assert ended.status == 0, ended.err
+    results = next((tmp_path / "mlruns" / "runs").glob("*/results.json"))
+    kept = json.loads(results.read_bytes())["results"]
+    found = json.loads((tmp_path / "found.json").read_bytes())["results"]
+    assert found["elbo"] == kept["elbo"]
+
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    front, _, text = card.removeprefix("---\n").partition("\n---\n")
+    assert 'library_name: "pyro_vrnn"' in front.splitlines()
+    assert r"$p(z_t \mid h_{t-1}) = \mathcal N(\mu_{0,t}, \mathrm{diag}\,\sigma_{0,t}^2)$" in text
+    assert run.data["checksum"] in text
+    assert f"| ≥ {kept['elbo']['nats_per_sequence']:.1f} | ≥ {kept['elbo']['nats_per_frame']:.2f} |" in text
+    smc = next(name for name in kept if name.startswith("smc"))
+    assert f"| ≈ {kept[smc]['nats_per_sequence']:.1f} |" in text
+    assert ":math:" not in text
+
+
+def test_what_lies_there_is_kept_unless_it_is_to_be_overwritten(fitted, tmp_path, monkeypatch):
+    assert fitted("export", "first", "--out", "model").status == 0
+    again = fitted("export", "first", "--out", "model")
+    assert (again.status, again.err.count("\n")) == (2, 1)
+    assert "--overwrite" in again.err
+    (tmp_path / "model" / "README.md").write_text("mine")
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pyro_vrnn.commands.exporting.shutil.copyfile", full)
+        broken = fitted("export", "first", "--out", "model", "--overwrite")
+    assert (broken.status, broken.err.count("\n")) == (2, 1)
+    assert (tmp_path / "model" / "README.md").read_text() == "mine"
+    assert fitted("export", "first", "--out", "model", "--overwrite").status == 0
+    assert (tmp_path / "model" / "README.md").read_text(encoding="utf-8").startswith("---\n")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".model")]
+
+    (tmp_path / "papers").mkdir()
+    refused = fitted("export", "first", "--out", "papers", "--overwrite")
+    assert refused.status == 2
+    assert "not overwritten" in refused.err
+    folder = fitted("export", "model", "--out", "other")
+    assert (folder.status, folder.err.count("\n")) == (2, 1)
+    assert "already" in folder.err
+
+
+def test_a_run_without_a_model_is_refused(command, tmp_path):
+    with TrackedRun.start(uri=URI, experiment="e", name="empty", parameters={}, tags={}):
+        pass
+    ended = command("export", "empty", "--out", "model")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "no artifact 'model'" in ended.err
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_folder_takes_its_place_whole(tmp_path):
+    there = tmp_path / "there"
+    with pytest.raises(IsADirectoryError), files.whole_folder(there) as folder:
+        folder.write_text("")
+    assert not list(tmp_path.iterdir())
+    for text in ("one", "two"):
+        with files.whole_folder(there) as folder:
+            (folder / "file").write_text(text)
+        assert [path.name for path in tmp_path.iterdir()] == ["there"]
+        assert (there / "file").read_text() == text
