@@ -148,7 +148,7 @@ def inks(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[str
 
     lengths = members[0].subject.sequences.lengths
     frames = int(np.median(lengths))
-    real = real_samples(members[0].subject, asked.samples, int(lengths.max()))
+    real = real_samples(members[0].subject, asked.samples, None)
     shown = {"real": real}
     found = [Measured("real", "real", ink.measure(real), ink.consistency(real))]
     for k, member in enumerate(members):
@@ -166,7 +166,7 @@ def inks(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[str
     return figures, found
 
 
-def real_samples(subject: Subject, count: int, frames: int) -> list[Array]:
+def real_samples(subject: Subject, count: int, frames: int | None) -> list[Array]:
     """The middle of recordings spread evenly over the data, as amplitudes or points, ``(t, X)`` each.
 
     Segments of a recording are joined; recordings shorter than that are taken only if there are no others, whole.
@@ -174,15 +174,16 @@ def real_samples(subject: Subject, count: int, frames: int) -> list[Array]:
     Args:
         subject: The data.
         count: How many, at most.
-        frames: Of each, at most.
+        frames: Of each, at most; None takes all of them whole.
     """
     joined = subject.carried(None)
-    enough = np.flatnonzero(joined.lengths >= frames)
+    enough = np.flatnonzero(joined.lengths >= (frames or 0))
     among = enough if len(enough) else np.arange(len(joined))
     taken = []
     for i in among[_spread(len(among), count)]:
-        start = max(0, (int(joined.lengths[i]) - frames) // 2)
-        x = joined.read(int(i), start, start + frames)
+        length = int(joined.lengths[i])
+        start = max(0, (length - (frames or length)) // 2)
+        x = joined.read(int(i), start, start + (frames or length))
         taken.append(subject.sequences.normaliser.restore(x.astype(np.float64)))
     return taken
 

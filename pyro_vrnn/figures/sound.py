@@ -46,7 +46,7 @@ def waves(rows: Mapping[str, Samples], rate: int, title: str) -> Figure:
     for (name, samples), (left, right) in zip(rows.items(), grid, strict=True):
         _waveform(left, samples, rate, loudest)
         left.set_title(name, fontsize="small", loc="left", parse_math=False)
-        image = _spectrogram(right, samples, rate)
+        image = spectrogram(right, samples, rate)
     for axes in grid[-1]:
         axes.set_xlabel("seconds")
     figure.colorbar(image, ax=list(grid[:, 1]), label="dB of full scale", shrink=min(1.0, 3 / len(rows)))
@@ -60,7 +60,8 @@ def _waveform(axes: Axes, samples: Samples, rate: int, loudest: float) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _spectrogram(axes: Axes, samples: Samples, rate: int) -> AxesImage:
+def spectrogram(axes: Axes, samples: Samples, rate: int) -> AxesImage:
+    """Draws the levels of a sound over time, up to half the rate in kHz; what is given makes a scale of colour."""
     found = levels(samples)
     extent = (0.0, max(len(samples), WINDOW) / rate, 0.0, rate / 2000)
     axes.set_ylabel("kHz", fontsize="small")

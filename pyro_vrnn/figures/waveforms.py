@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.signal import spectrogram
 
 from pyro_vrnn.figures.colours import BLUE, GREY, ORANGE
+from pyro_vrnn.figures.sound import spectrogram
 from pyro_vrnn.measures.sound import FLOOR, WINDOW, spectrum
 
 Array = NDArray[np.floating]
@@ -51,7 +50,7 @@ def figure_3(
         part = _loud(np.asarray(samples, np.float64), rate)
         near.plot(1000 * seconds[part], samples[part], color=BLUE, linewidth=0.8)
         whole.axvspan(part.start / rate, part.stop / rate, color=ORANGE, alpha=0.4, linewidth=0)
-        image = _spectrogram(below, samples, rate)
+        image = spectrogram(below, samples, rate)
         whole.set_xlim(0, len(samples) / rate)
         near.set_xlabel("milliseconds (marked above)")
         for axes in (whole, below):
@@ -64,23 +63,6 @@ def figure_3(
     if spectra is not None:
         _spectra(figure.add_subplot(grid[3, :]), spectra, rate)
     return figure
-
-
-def levels(samples: Array, rate: int) -> tuple[Array, Array, Array]:
-    """Frequencies in Hz ``(F,)``, times in seconds ``(T,)`` and levels in dB of full scale ``(F, T)``, Hann windows."""
-    samples = np.pad(np.asarray(samples, np.float64), (0, max(0, WINDOW - len(samples))))
-    found = spectrogram(
-        samples, rate, window="hann", nperseg=WINDOW, noverlap=WINDOW * 3 // 4, scaling="spectrum", mode="psd"
-    )
-    frequencies, times, power = found
-    return frequencies, times, 10 * np.log10(np.maximum(power, FLOOR))
-
-
-def _spectrogram(axes: Axes, samples: Array, rate: int) -> ScalarMappable:
-    found = levels(samples, rate)[2]
-    extent = (0.0, max(len(samples), WINDOW) / rate, 0.0, rate / 2000)
-    axes.set_ylabel("kHz")
-    return axes.imshow(found, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-100.0, vmax=0.0)
 
 
 def _loud(samples: Array, rate: int) -> slice:
