@@ -1,5 +1,6 @@
 """Holds README.md and the pages to the code: commands that parse, tables that agree, links that lead somewhere."""
 
+import os
 import re
 import shlex
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "docs"))
+sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "docs" / "examples")]
+os.environ["PYRO_VRNN_TRUST"] = "my_parts"  # of the page on parts of one's own
 
 from live import variants_table  # noqa: E402
 

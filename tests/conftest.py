@@ -1,6 +1,7 @@
 """What every test starts from: double precision, a fixed seed, an empty parameter store."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pyro
 import pytest
 import torch
 
+from pyro_vrnn.model import own
 from pyro_vrnn.model.variants import VARIANTS
 
 # The matrices are tiny, and threads that wait for each other on busy cores take longer than one that does not.
@@ -45,3 +47,24 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real data: ../shared/data is missing")
     return folder
+
+
+@pytest.fixture
+def own_parts(tmp_path, monkeypatch):
+    """Writes ``my_parts.py`` into the working directory, trusted by nobody; the docs' class unless a text is given."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv(own.TRUST, "")
+
+    def forget() -> None:
+        sys.modules.pop("my_parts", None)
+        own._imported.pop("my_parts", None)
+
+    def write(text: str | None = None) -> Path:
+        forget()
+        example = Path(__file__).parents[1] / "docs" / "examples" / "my_parts.py"
+        (tmp_path / "my_parts.py").write_text(example.read_text() if text is None else text)
+        return tmp_path / "my_parts.py"
+
+    yield write
+    forget()

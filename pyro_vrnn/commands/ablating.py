@@ -1,6 +1,7 @@
 """What ``ablate`` does: the whole grid is looked at, then each cell is worked on, then all is summed up."""
 
 import json
+import os
 import shlex
 import time
 from collections.abc import Sequence
@@ -18,9 +19,11 @@ from pyro_vrnn.ablation.work import Task
 from pyro_vrnn.commands import display
 from pyro_vrnn.commands.cell_words import fit_words, option_words, tag_words, without
 from pyro_vrnn.commands.grid_display import GridDisplay
+from pyro_vrnn.commands.parts_typed import trust_parts
 from pyro_vrnn.commands.progress import progress
 from pyro_vrnn.data import DataOptions, load
 from pyro_vrnn.errors import ConfigurationError, TrackingError
+from pyro_vrnn.model.own import TRUST
 from pyro_vrnn.tracking import Store, TrackedRun, find_runs, provenance, tracking_uri, ui_address
 from pyro_vrnn.training.config import Config, read, value_of
 from pyro_vrnn.training.files import write_whole
@@ -76,6 +79,7 @@ def run(asked: Asked) -> int:
         UserError: Anything a user can mend; before the first cell begins.
     """
     axes = asked.axes
+    trust_parts(asked.given, asked.settings, [(each.place, each.values) for each in axes])
     places = {each.place for each in axes}
     settings = tuple(text for text in asked.settings if text.partition("=")[0].strip() not in places)
     given = {room: dict(options) for room, options in asked.given.items()}
@@ -125,7 +129,7 @@ def run(asked: Asked) -> int:
                 folder=parent.folder / "cells",
                 directory=Path.cwd(),
                 # By the environment: an address may hold a password, and everybody sees a process's arguments.
-                environment={"MLFLOW_TRACKING_URI": uri},
+                environment={"MLFLOW_TRACKING_URI": uri, TRUST: os.environ.get(TRUST, "")},
             )
             for cell, words in zip(cells, commands, strict=True)
         ]

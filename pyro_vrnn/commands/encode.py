@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pyro_vrnn.commands.evaluate import SEED
-from pyro_vrnn.commands.options import by_room, data_source, tracking_uri
+from pyro_vrnn.commands.options import by_room, data_source, tracking_uri, trust_option
 
 
 @click.command("encode")
@@ -17,6 +17,7 @@ from pyro_vrnn.commands.options import by_room, data_source, tracking_uri
 @click.option("--draw", is_flag=True, help="Draw z from the guide; default: its means, each given those before it.")
 @click.option("--seed", type=SEED, help="Of the draws; default: the run's own.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@trust_option
 @tracking_uri
 def command(run: str, draw: bool, **given: Any) -> None:
     """Write z, its standard deviation and h of every frame of DATA: recordings, a file or an embedded set.

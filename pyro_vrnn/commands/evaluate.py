@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pyro_vrnn.commands.options import by_room, data_options, tracking_uri
+from pyro_vrnn.commands.options import by_room, data_options, tracking_uri, trust_option
 
 COUNT = click.IntRange(min=1)
 SEED = click.IntRange(min=0, max=2**63 - 1)
@@ -40,6 +40,7 @@ class Segments(click.ParamType):
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.json",
               help="Write the results here too, and a table of sequences beside it.")  # fmt: skip
+@trust_option
 @tracking_uri
 def command(run: str, diagnose: bool, part: str | None, device: str, out: Path | None, **given: Any) -> None:
     """Score a trained model: RUN is a tracked run (id, unique prefix or name) or a model folder."""

@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from pyro_vrnn.commands.options import by_room, data_options, option, split_options, tag_option, tracking_uri
+from pyro_vrnn.commands.options import (
+    by_room,
+    data_options,
+    option,
+    split_options,
+    tag_option,
+    tracking_uri,
+    trust_option,
+)
 
 COUNT = click.IntRange(min=1)
 
@@ -52,6 +60,7 @@ COUNT = click.IntRange(min=1)
 @tag_option
 @click.option("--config", type=click.Path(path_type=Path), help="A stored configuration; options given beside it win.")
 @click.option("--set", "settings", multiple=True, metavar="ROOM.NAME=VALUE", help="Any value of the configuration.")
+@trust_option
 @click.option("--resume", metavar="RUN", help="Go on with a run from its last checkpoint.")
 def command(config: Path | None, settings: tuple[str, ...], resume: str | None, **given: Any) -> None:
     """Train a model and score it on the test set.

@@ -13,6 +13,7 @@ from rich.console import Console
 from pyro_vrnn.commands import closing, display
 from pyro_vrnn.commands.evaluating import Evaluation, Request, evaluate
 from pyro_vrnn.commands.integers import check_bits
+from pyro_vrnn.commands.parts_typed import trust_parts
 from pyro_vrnn.commands.progress import progress
 from pyro_vrnn.commands.ranks import joined, launches, same_data, settled, train_along
 from pyro_vrnn.commands.resuming import checkpoint_of, stored_config
@@ -22,6 +23,7 @@ from pyro_vrnn.commands.tables import sequence_table, write_table
 from pyro_vrnn.data import Corpus, load, look, runs
 from pyro_vrnn.inference.estimators import ESTIMATORS
 from pyro_vrnn.inference.results import Estimate, Scale
+from pyro_vrnn.model import own
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.sizes import parameters_per_part
 from pyro_vrnn.model.variants import build
@@ -71,6 +73,7 @@ def run(
         UserError: Anything a user can mend; nothing half-written is left.
     """
     out = display.console()
+    trust_parts(given, settings)
     config = read(file, given, settings) if resume is None else stored_config(resume, given, file, settings)
     uri = tracking_uri(config.tracking.uri)
     if config.tracking.uri is not None and shown(config.tracking.uri) != config.tracking.uri:
@@ -108,6 +111,8 @@ def _fit(config: Config, world: World, uri: str, resume: str | None, out: Consol
         check_bits(corpus.name, corpus.train, corpus.validation, corpus.test)
     torch.manual_seed(config.training.seed)
     net = build(config.model, corpus.frame, corpus.describe()).to(device)
+    for source in own.imported(config.model.sources or ()):
+        out.print(f"code of your own: {source.module}, {source.path}, SHA-256 {source.checksum[:12]}")
     if config.training.free_bits:
         check_free_bits(net)
     out.print(f"{config.model.variant} ({config.model.preset}), {display.parameters_line(parameters_per_part(net))}")

@@ -107,6 +107,22 @@ def split_options(function: Function) -> Function:
     return function
 
 
+def _trust(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> None:
+    if given:
+        from pyro_vrnn.model.own import trust
+
+        trust(*given)
+
+
+trust_option = click.option(
+    "--trust",
+    multiple=True,
+    metavar="MODULE",
+    expose_value=False,
+    callback=_trust,
+    help="Let this module's code be run for a stored part of your own.",
+)
+
 tracking_uri = option(
     "--tracking-uri", "tracking.uri", "MLflow store or server; default: mlruns/mlflow.db.", metavar="URI"
 )

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pyro_vrnn.commands.evaluate import COUNT, SEED
-from pyro_vrnn.commands.options import by_room, data_source, tracking_uri
+from pyro_vrnn.commands.options import by_room, data_source, tracking_uri, trust_option
 
 
 @click.command("score")
@@ -19,6 +19,7 @@ from pyro_vrnn.commands.options import by_room, data_source, tracking_uri
 @click.option("--particles", default=40, show_default=True, type=COUNT, help="Particles of smc.")
 @click.option("--seed", type=SEED, help="Of the noise; default: the run's own.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@trust_option
 @tracking_uri
 def command(run: str, **given: Any) -> None:
     """Score every frame of DATA, a folder of recordings, a file or an embedded set.

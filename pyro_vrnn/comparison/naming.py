@@ -9,7 +9,7 @@ from pyro_vrnn.model.variants import PEN, VARIANTS, ModelOptions, row
 
 #: What rows are called by only where nothing else separates them: sizes follow from the variant where they are matched.
 SIZES = {
-    *("model.h", "model.layers", "model.z", "model.depth"),
+    *("model.h", "model.layers", "model.z", "model.depth", "model.sources"),
     *(f"model.{part}_width" for part in ("phi_x", "phi_z", "guide", "prior", "emission")),
 }
 #: Named by themselves, and only where they are not the variant's own.

@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from pyro_vrnn.errors import ConfigurationError
-from pyro_vrnn.model import discrete, sizes
+from pyro_vrnn.model import discrete, own, sizes
 from pyro_vrnn.model.arguments import arguments_of
 from pyro_vrnn.model.emissions import Emission, gmm
 from pyro_vrnn.model.flows import FlowGuide, ResidualGuide
@@ -23,6 +23,7 @@ from pyro_vrnn.model.recurrence import GRU, LSTM, Linear
 from pyro_vrnn.model.sizes import Sizes, Widths
 from pyro_vrnn.model.state import Dims
 from pyro_vrnn.model.strokes import PenStroke
+from pyro_vrnn.model.trial import check_parts
 from pyro_vrnn.model.zforcing import Auxiliary
 
 
@@ -75,6 +76,7 @@ PEN: dict[str, str] = {"gaussian": "pen-gauss", "gmm": "pen"}
 #: Densities of three continuous values, or probabilities of three integers: none for a pen, which is up or down.
 OF_NO_PEN = tuple(name for name in EMISSIONS if name not in PEN.values())
 RECURRENCES: dict[str, Callable[..., Any]] = {"lstm": LSTM, "gru": GRU, "linear": Linear}
+TABLES = {"prior": PRIORS, "guide": GUIDES, "emission": EMISSIONS, "recurrence": RECURRENCES}
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Variant:
         summary: A line for people.
         auxiliary: Weight of Z-forcing's cost in training; 0 for none.
         arguments: What a part takes beside its widths, by kind and name.
+        sources: ``module@checksum`` of the code that parts of one's own must come from; empty for any.
     """
 
     prior: str | None
@@ -98,6 +101,7 @@ class Variant:
     summary: str
     auxiliary: float = 0.0
     arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
 
 
 VARIANTS: dict[str, Variant] = {
@@ -135,6 +139,7 @@ class ModelOptions(BaseModel):
     auxiliary: float | None = Field(
         None, ge=0, description="weight of Z-forcing's cost in training, which is then no bound; None: the variant's"
     )
+    sources: tuple[str, ...] | None = Field(None, description="filled in: module@checksum of parts of one's own")
     h: int | None = Field(None, gt=0, description="units of the recurrence")
     layers: int | None = Field(None, gt=0, description="layers of the recurrence")
     z: int | None = Field(None, gt=0, description="latent values in a step")
@@ -158,10 +163,10 @@ def row(options: ModelOptions) -> Variant:
             f"--variant {options.variant}: unknown; choose one of {', '.join([*VARIANTS, *ALIASES])}"
         )
     variant = VARIANTS[name]
-    for kind, parts in (("prior", PRIORS), ("guide", GUIDES), ("emission", EMISSIONS), ("recurrence", RECURRENCES)):
+    for kind, parts in TABLES.items():
         chosen = getattr(options, kind)
         if chosen is not None and chosen not in parts:
-            raise ConfigurationError(f"--{kind} {chosen}: unknown; choose one of {', '.join(parts)}")
+            own.check_name(kind, chosen, parts)
         if chosen is not None and kind in ("prior", "guide") and variant.prior is None:
             raise ConfigurationError(
                 f"--{kind} {chosen}: {name} has no latents; choose a variant that has, e.g. vrnn-gauss"
@@ -172,9 +177,9 @@ def row(options: ModelOptions) -> Variant:
         guide=options.guide or variant.guide,
         emission=options.emission or variant.emission,
         auxiliary=variant.auxiliary if options.auxiliary is None else options.auxiliary,
+        sources=options.sources or (),
     )
-    tables = {"prior": PRIORS, "guide": GUIDES, "emission": EMISSIONS}
-    chosen = {kind: table.get(getattr(variant, kind)) for kind, table in tables.items()}
+    chosen = {kind: TABLES[kind].get(getattr(variant, kind)) for kind in ("prior", "guide", "emission")}
     return replace(variant, arguments=arguments_of(options, variant, chosen))
 
 
@@ -198,7 +203,8 @@ def resolve(options: ModelOptions, x: int) -> Sizes:
         gauss = preset.columns["rnn-gauss"]
         width = gauss.phi_x
         start = known or Widths(phi_x=width, phi_z=width, guide=width, prior=width, emission=width)
-        target = _count(replace(VARIANTS["rnn-gauss"], emission=gaussian), options.recurrence, base, x, gauss)
+        narrow = replace(VARIANTS["rnn-gauss"], emission=gaussian, sources=variant.sources)
+        target = _count(narrow, options.recurrence, base, x, gauss)
         known = sizes.matched(start, lambda w: _count(variant, options.recurrence, base, x, w), target)
     given: Mapping[str, int | None] = {
         name: getattr(options, f"{name}_width") for name in ("phi_x", "phi_z", "guide", "prior", "emission")
@@ -224,6 +230,8 @@ def build(options: ModelOptions, x: int, data: Mapping[str, Any] | None = None) 
         emission = {**variant.arguments["emission"], "grid": discrete.grid_of(variant.emission, data)}
         variant = replace(variant, arguments={**variant.arguments, "emission": emission})
     net = compose(variant, options.recurrence, size, x)
+    names = {kind: getattr(variant, kind, options.recurrence) for kind in own.CONTRACTS}
+    check_parts(net, {kind: name for kind, name in names.items() if own.is_own(name)})
     if variant.auxiliary:
         if net.guide is None or not net.guide.foresees:
             raise ConfigurationError(
@@ -256,14 +264,17 @@ def compose(variant: Variant, recurrence: str, size: Sizes, x: int) -> VRNN:
     def given(kind: str) -> Mapping[str, Any]:
         return variant.arguments.get(kind, {})
 
+    def part(kind: str, name: str) -> Callable[..., Any]:
+        return TABLES[kind].get(name) or own.builder(kind, name, variant.sources)
+
     return VRNN(
         dims,
         phi_x=MLP((x,), hidden(widths.phi_x)),
         phi_z=MLP((dims.z,), hidden(widths.phi_z)) if latent else None,
-        prior=PRIORS[variant.prior](dims, hidden(widths.prior), **given("prior")) if variant.prior else None,
-        guide=GUIDES[variant.guide](dims, hidden(widths.guide), **given("guide")) if variant.guide else None,
-        emission=EMISSIONS[variant.emission](dims, hidden(widths.emission), **given("emission")),
-        recurrence=RECURRENCES[recurrence](dims, layers=size.layers),
+        prior=part("prior", variant.prior)(dims, hidden(widths.prior), **given("prior")) if variant.prior else None,
+        guide=part("guide", variant.guide)(dims, hidden(widths.guide), **given("guide")) if variant.guide else None,
+        emission=part("emission", variant.emission)(dims, hidden(widths.emission), **given("emission")),
+        recurrence=part("recurrence", recurrence)(dims, layers=size.layers),
     )
 
 

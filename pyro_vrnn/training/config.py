@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pyro_vrnn.data.options import LINEAR_GAUSSIAN, DataOptions
 from pyro_vrnn.errors import ConfigurationError
-from pyro_vrnn.model import sizes
+from pyro_vrnn.model import own, sizes
 from pyro_vrnn.model.arguments import forget
 from pyro_vrnn.model.suiting import suited
 from pyro_vrnn.model.variants import ModelOptions, resolve, row
@@ -113,7 +113,8 @@ class Config(BaseModel):
         parts = {"prior": variant.prior, "guide": variant.guide, "emission": variant.emission}
         taken = {f"{kind}_{name}": value for kind, own in variant.arguments.items() for name, value in own.items()}
         numbers = {"h": size.h, "layers": size.layers, "z": size.z, "depth": size.depth, "auxiliary": variant.auxiliary}
-        wanted = {**numbers, **widths, **parts, **taken}
+        sources = own.sources([*parts.items(), ("recurrence", model.recurrence)], variant.sources)
+        wanted = {**numbers, **widths, **parts, **taken, "sources": sources}
         given = self.training.model_dump(exclude_none=True)
         carries = kind == "audio" and self.training.objective != "fivo"
         carry = CARRIES.get(self.model.preset, 1) if carries else 1

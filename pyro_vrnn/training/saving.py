@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save
 
 from pyro_vrnn.errors import TrackingError
 from pyro_vrnn.inference.noise import own_noise
+from pyro_vrnn.model import own
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.state import Past
 from pyro_vrnn.model.stream import Stream
@@ -20,6 +21,9 @@ from pyro_vrnn.training.files import write_whole
 from pyro_vrnn.training.objective import PROGRAMS
 
 WEIGHTS, CONFIG, DATA = "model.safetensors", "config.toml", "data.json"
+
+#: The folder in it for the source of parts of one's own: to be read, never executed.
+SOURCES = "sources"
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,9 @@ def save_model(folder: Path, net: VRNN, config: Config, data: dict[str, Any]) ->
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    for source in own.imported(config.model.sources or ()):
+        (folder / SOURCES).mkdir(exist_ok=True)
+        write_whole(folder / SOURCES / f"{source.module}.py", source.text)
     write_whole(folder / CONFIG, config.toml().encode())
     write_whole(folder / DATA, json.dumps(data, indent=2).encode())
     write_whole(folder / WEIGHTS, save(weights, {"format": "pt"}))
@@ -78,7 +85,8 @@ def load_model(folder: Path) -> TrainedModel:
 
     Raises:
         TrackingError: If a file is missing, damaged or does not fit the others.
-        ConfigurationError: If the configuration has no meaning for this version.
+        ConfigurationError: If the configuration has no meaning for this version, or a part is of a module that is not
+            trusted (:func:`pyro_vrnn.model.own.trust`) or has changed.
     """
     for name in (CONFIG, DATA, WEIGHTS):
         if not (folder / name).is_file():
