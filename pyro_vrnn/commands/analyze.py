@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pyro_vrnn.commands.evaluate import COUNT, SEED
-from pyro_vrnn.commands.options import by_room, data_options, tracking_uri
+from pyro_vrnn.commands.options import by_room, data_options, tracking_uri, trust_option
 
 
 @click.command("analyze")
@@ -21,6 +21,7 @@ from pyro_vrnn.commands.options import by_room, data_options, tracking_uri
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of all draws.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder of the files.")
+@trust_option
 @tracking_uri
 def command(runs: tuple[str, ...], **given: Any) -> None:
     """The paper's Figs. 2, 3 and 4 of trained models, side by side, and measures of what they make.

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pyro_vrnn.commands.options import by_room, tracking_uri
+from pyro_vrnn.commands.options import by_room, tracking_uri, trust_option
 
 
 @click.command("export")
@@ -13,6 +13,7 @@ from pyro_vrnn.commands.options import by_room, tracking_uri
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR",
               help="The folder; made whole or not at all.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace DIR if it is an exported model.")
+@trust_option
 @tracking_uri
 def command(run: str, **given: Any) -> None:
     """Write the model of RUN, a tracked run, to a folder that loads anywhere.

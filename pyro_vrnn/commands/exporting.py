@@ -11,7 +11,7 @@ from pyro_vrnn.errors import ConfigurationError, TrackingError
 from pyro_vrnn.loading import find_model
 from pyro_vrnn.tracking import find_run, tracking_uri
 from pyro_vrnn.training.files import one_line, whole_folder
-from pyro_vrnn.training.saving import CONFIG, DATA, WEIGHTS, load_model
+from pyro_vrnn.training.saving import CONFIG, DATA, SOURCES, WEIGHTS, load_model
 
 CARD = "README.md"
 
@@ -49,6 +49,8 @@ def run(reference: str, given: dict[str, dict[str, Any]], *, out: Path, overwrit
         with whole_folder(out) as folder:
             for name in (WEIGHTS, CONFIG, DATA):
                 shutil.copyfile(source / name, folder / name)
+            if (source / SOURCES).is_dir():
+                shutil.copytree(source / SOURCES, folder / SOURCES)
             (folder / CARD).write_text(text, encoding="utf-8")
     console = display.console()
     console.print(f"run {record.name} exported to {out}")

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pyro_vrnn.commands.evaluate import COUNT, SEED
-from pyro_vrnn.commands.options import by_room, flag, tracking_uri
+from pyro_vrnn.commands.options import by_room, flag, tracking_uri, trust_option
 
 POSITIVE = click.FloatRange(min=0, min_open=True)
 
@@ -32,6 +32,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @flag("--resample/--no-resample", "data.resample", "Convert a SOURCE of another rate.")
 @flag("--mix/--no-mix", "data.mix", "Mix several channels of a SOURCE to one.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@trust_option
 @tracking_uri
 def command(run: str, **given: Any) -> None:
     """Draw sequences from a model: WAV files, handwriting as SVG, PNG and points, or arrays.

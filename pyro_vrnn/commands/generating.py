@@ -21,7 +21,7 @@ from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference import generation
 from pyro_vrnn.inference.generation import Generated
 from pyro_vrnn.tracking import log_results, tracking_uri
-from pyro_vrnn.training.files import write_whole
+from pyro_vrnn.training.files import one_line, write_whole
 from pyro_vrnn.training.saving import TrainedModel
 
 #: Length by default, where values have a rate and where they have none.
@@ -111,7 +111,8 @@ def run(reference: str, given: dict[str, dict[str, Any]], asked: Asked) -> list[
     with progress(console) as told:
         sources = _Sources(trained, reading, asked.seed, told)
         batches = list(USES[use](trained, asked, sources))
-        asked.out.mkdir(parents=True, exist_ok=True)
+        with one_line(asked.out):
+            asked.out.mkdir(parents=True, exist_ok=True)
         written, said = [], []
         for batch in batches:
             files, about = _write(trained, asked, use, batch, told)

@@ -135,6 +135,7 @@ def test_ink_and_arrays(command, tmp_path):
         (["--reconstruct", "tones", "--frames", "3"], "leave out --seconds and --frames"),
         (["--hold", "tones", "--temperature-z", "2"], "leave out --temperature-z"),
         (["--out", "model/config.toml"], "expected the name of a folder"),
+        (["--out", "model/config.toml/deeper"], "cannot be written"),
         (["--prime", "nowhere"], "nowhere"),
         (["--interpolate", "tones", "tones", "--count", "1"], "2 or more"),
     ],

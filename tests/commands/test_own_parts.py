@@ -64,6 +64,8 @@ def test_a_stored_run_is_loaded_by_who_trusts_it(untrusted, command, own_parts, 
         ["evaluate", "mine", "--particles", "2", "--repetitions", "1"],
         ["score", "mine", "tones", "--out", "s.csv", "--particles", "2"],
         ["encode", "mine", "tones", "--out", "e.npz"],
+        ["generate", "mine", "--count", "1", "--frames", "3", "--out", "made"],
+        ["export", "mine", "--out", "exported"],
         ["fit", "--resume", "mine", "--max-steps", "3"],
     ]
     for words in commands:
@@ -74,6 +76,7 @@ def test_a_stored_run_is_loaded_by_who_trusts_it(untrusted, command, own_parts, 
         assert "--trust my_parts" in refused.err
         ended = command(*words, "--trust", "my_parts")
         assert ended.status == 0, (words, ended.err)
+    assert Path("exported/sources/my_parts.py").read_text() == Path("my_parts.py").read_text()
     monkeypatch.setenv(own.TRUST, "")
     with pytest.raises(ConfigurationError, match="not trusted"):
         pyro_vrnn.load("mine")
