@@ -40,6 +40,10 @@ def close(tracked: TrackedRun, config: Config, corpus: Corpus, found: Evaluation
     store = _store_arguments(config)
     estimator = "--diagnose" if found.use is not None else "--estimator exact"
     for words, line in (
+        (
+            "listen" if corpus.kind == "audio" else "generate",
+            f"python cli.py generate {tracked.id[:8]} --out made{store}",
+        ),
         ("score again", f"python cli.py evaluate {tracked.id[:8]} {estimator}{store}"),
         (
             "compare",

@@ -15,6 +15,7 @@ COMMANDS = {
     "ablate": ("ablate", "Train a grid of models: every combination of variants, parts, values and seeds."),
     "compare": ("compare", "Runs side by side: a table of their likelihoods, and which is best."),
     "evaluate": ("evaluate", "Score a trained model."),
+    "generate": ("generate", "Draw sequences from a model, go on from a recording, use its latents: sound or ink."),
     "score": ("score", "Log-likelihood of every frame of recordings, as a table."),
     "encode": ("encode", "Latents and states of every frame of recordings, as arrays."),
     "export": ("export", "A run's model as a folder that loads anywhere, with a model card."),

@@ -1,8 +1,9 @@
 """What models make, as files: sound with words about what it is, and values as they were before standardising."""
 
 import io
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
 
 import numpy as np
 import soundfile
@@ -41,11 +42,22 @@ def wav_bytes(values: NDArray[Any], rate: int, *, title: str, comment: str) -> b
         title: Kept in the file, as is the comment.
         comment: What it is: above all whether samples were drawn or means written.
     """
-    steps = np.rint(np.asarray(values, np.float64).reshape(-1) * FULL_SCALE).clip(-FULL_SCALE, FULL_SCALE - 1)
     held = io.BytesIO()
-    with soundfile.SoundFile(held, "w", rate, 1, "PCM_16", format="WAV") as file:
+    with wav_writer(held, rate, title=title, comment=comment) as write:
+        write(values)
+    return held.getvalue()
+
+
+@contextmanager
+def wav_writer(file: IO[bytes], rate: int, *, title: str, comment: str) -> Iterator[Callable[[NDArray[Any]], None]]:
+    """As :func:`wav_bytes`, piece by piece: what is given takes successive amplitudes of any shape."""
+    with soundfile.SoundFile(file, "w", rate, 1, "PCM_16", format="WAV") as sound:
         for name, words in (("title", title), ("comment", comment)):
             if words:  # an empty one is refused
-                setattr(file, name, words)
-        file.write(steps.astype(np.int16))
-    return held.getvalue()
+                setattr(sound, name, words)
+
+        def write(values: NDArray[Any]) -> None:
+            steps = np.rint(np.asarray(values, np.float64).reshape(-1) * FULL_SCALE)
+            sound.write(steps.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16))
+
+        yield write

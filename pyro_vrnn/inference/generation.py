@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import count as counting
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -89,7 +89,7 @@ def prime(net: VRNN, x: Frames, *, seed: int = 0) -> Past:
     mask, noise = torch.ones(x.shape[:2], dtype=torch.bool), Noise(seed, range(x.shape[0]))
     like = next(net.parameters())
     past = Past(net.initial_state((x.shape[0],)))
-    with evaluating(net, seed):
+    with torch.no_grad(), evaluating(net, seed):
         if net.guide is None:
             for _, rollout in Pieces(net, x, mask).follow():
                 past = Past(rollout.last)
@@ -106,7 +106,7 @@ def prime(net: VRNN, x: Frames, *, seed: int = 0) -> Past:
 
 
 def reconstruct(net: VRNN, x: Frames, *, seed: int = 0) -> Iterator[Generated]:
-    r"""A recording through its latents: the guide's path of means, and the emission given it and the real past.
+    """A recording through its latents: the guide's path of means, and the emission given it and the real frames before.
 
     The path is that of :func:`~pyro_vrnn.inference.encode.encode`; a guide whose family follows no given noise (a flow)
     draws its own. ``mean`` is the reconstruction, ``x`` a draw around it; the log-densities are those of the recording.
@@ -197,7 +197,8 @@ def _pieces(stream: Stream, z: Tensor | None, frames: int, seed: int) -> Iterato
 def _silently(net: VRNN, pieces: Iterator[Generated], seed: int) -> Iterator[Generated]:
     """The same pieces, each drawn from a random state of its own; the caller's is left alone."""
     for i in counting():
-        with evaluating(net, int(np.random.SeedSequence((seed, i)).generate_state(1)[0])):
+        own = int(np.random.SeedSequence((seed, i)).generate_state(1)[0])
+        with torch.no_grad(), evaluating(net, own):
             piece = next(pieces, None)
         if piece is None:
             return
@@ -211,6 +212,6 @@ def _wide(past: Past | None, count: int) -> Past | None:
     return None if past is None else past.each(widened)
 
 
-def _has_latents(net: VRNN) -> Any:
+def _has_latents(net: VRNN) -> None:
     if not net.has_latents:
         raise ConfigurationError("this model has no latents; choose one that has, such as vrnn-gauss")

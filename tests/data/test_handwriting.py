@@ -10,6 +10,7 @@ import pytest
 
 from pyro_vrnn.data import DataOptions, Normaliser, handwriting, load, look, read
 from pyro_vrnn.data.handwriting import LINES, LONGEST, SHORTEST, WORDS, WRITERS, Line, checksum, compose, lines
+from pyro_vrnn.measures.ink import intraclass, measure
 
 from .files import Refused
 
@@ -51,32 +52,9 @@ def test_no_writer_is_on_two_sides(written: list[Line]) -> None:
     assert len({(line.writer, line.part) for line in written}) == sum(WRITERS.values())
 
 
-def style(rows: np.ndarray) -> list[float]:
-    """Slant in degrees, height, points a stroke, and length of an offset, of one line."""
-    lifted = np.concatenate([[False], rows[:-1, 2] == 1])
-    drawn = rows[~lifted, :2].astype(float)
-    stems = drawn[(drawn[:, 1] > 0) & (np.abs(drawn[:, 0]) < 1.5 * drawn[:, 1])].sum(axis=0)
-    height = np.cumsum(rows[:, 1].astype(float)).std()
-    return [
-        np.degrees(np.arctan2(-stems[0], stems[1])),
-        height,
-        len(rows) / rows[:, 2].sum(),
-        np.hypot(*drawn.T).mean(),
-    ]
-
-
-def intraclass(values: np.ndarray) -> np.ndarray:
-    """Share of the variance that lies between groups, of `(groups, members, features)` (Shrout & Fleiss 1979, 1,1)."""
-    groups, members = values.shape[:2]
-    means = values.mean(axis=1)
-    between = members * means.var(axis=0, ddof=1)
-    within = ((values - means[:, None]) ** 2).sum(axis=(0, 1)) / (groups * (members - 1))
-    return (between - within) / (between + (members - 1) * within)
-
-
 def test_style_is_the_writers_and_not_the_lines(written: list[Line]) -> None:
-    features = np.array([style(line.rows) for line in written]).reshape(-1, LINES, 4)
-    found = dict(zip(("slant", "height", "stroke", "speed"), intraclass(features), strict=True))
+    features = measure([line.rows for line in written])
+    found = {name: intraclass(values.reshape(-1, LINES)) for name, values in features.items()}
     assert found == {
         "slant": pytest.approx(0.94, abs=0.03),
         "height": pytest.approx(0.87, abs=0.04),
@@ -84,8 +62,8 @@ def test_style_is_the_writers_and_not_the_lines(written: list[Line]) -> None:
         "speed": pytest.approx(0.99, abs=0.01),
     }
     # The words are no writer's own: their number of letters says nothing.
-    letters = np.array([len(line.text) for line in written], float).reshape(-1, LINES, 1)
-    assert abs(intraclass(letters)[0]) < 0.1
+    letters = np.array([len(line.text) for line in written], float).reshape(-1, LINES)
+    assert abs(intraclass(letters)) < 0.1
 
 
 def test_what_is_written_is_drawn_evenly() -> None:

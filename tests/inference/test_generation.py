@@ -68,3 +68,11 @@ def test_latents_are_refused_where_there_are_none():
             use(net, x)
     with pytest.raises(ConfigurationError, match="2 or more"):
         interpolate(small(), x, x, count=1)
+
+
+def test_long_recordings_are_read_in_pieces(variant, monkeypatch):
+    net, x = small(variant), torch.randn(1, T, X)
+    whole = prime(net, x)
+    for name, value in (("LONGEST", 4), ("PIECE", 3)):
+        monkeypatch.setattr(f"pyro_vrnn.inference.pieces.{name}", value)
+    assert_close(prime(net, x).state, whole.state)

@@ -31,9 +31,7 @@ def with_emission(emission):
 
 
 NETS = {
-    **{
-        f"{v}-{r}": (lambda v=v, r=r: small(v, r, 2 if r != "linear" else 1)) for v in VARIANTS for r in ("lstm", "gru")
-    },
+    **{f"{v}-{r}": (lambda v=v, r=r: small(v, r, 2)) for v in VARIANTS for r in ("lstm", "gru")},
     **{f"pen-{v}": (lambda v=v: small_pen(v)) for v in ("rnn-gmm", "vrnn-gauss", "vrnn-gmm", "srnn", "storn")},
     **{e: (lambda e=e: with_emission(e)) for e in OF_NO_PEN},
     **{f"prior-{p}": (lambda p=p: small(replace(VARIANTS["vrnn-gauss"], prior=p))) for p in PRIORS},
@@ -91,7 +89,7 @@ def test_the_latents_of_frames_that_are_fed_are_the_guides(name):
         z = torch.cat([torch.stack([frame.z for frame in drawn], 1), torch.stack(fed, 1)], 1)
         rollout = follow(net, whole, torch.ones(2, T + 3, dtype=torch.bool), z)
         torch.manual_seed(1)
-        again, _others = infer(net, x, torch.ones(2, T, dtype=torch.bool), (2,), past=before, eps=torch.zeros(2, T, 2))
+        again, _ = infer(net, x, torch.ones(2, T, dtype=torch.bool), (2,), past=before, eps=torch.zeros(2, T, 2))
         ends = rollout.q.mean[:, 3]
     assert_close(again[:, 0], ends)
 

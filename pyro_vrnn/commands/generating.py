@@ -1,0 +1,278 @@
+"""What ``generate`` does: load, draw, write as it is drawn, keep with the run."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pyro_vrnn import __version__
+from pyro_vrnn.commands import display
+from pyro_vrnn.commands.generated_files import files_of
+from pyro_vrnn.commands.progress import Counter, Told, progress
+from pyro_vrnn.commands.subject import Subject, open_model, subject_of
+from pyro_vrnn.data.writing import ROUNDING, restored
+from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.inference import generation
+from pyro_vrnn.inference.generation import Generated
+from pyro_vrnn.tracking import log_results, tracking_uri
+from pyro_vrnn.training.files import write_whole
+from pyro_vrnn.training.saving import TrainedModel
+
+#: Length by default, where values have a rate and where they have none.
+SECONDS, FRAMES = 2.0, 200
+#: What is written, in words.
+WRITTEN = {"sample": "samples drawn from the emission", "mean": "means of the emission, not samples"}
+#: What each step read of the past, where x was not fed back.
+READ = {"reconstruct": "; each step read the real frames before it"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed; of ``prime``, ``reconstruct``, ``interpolate`` and ``hold`` one at most."""
+
+    out: Path
+    count: int
+    seconds: float | None
+    frames: int | None
+    prime: str | None
+    prime_seconds: float | None
+    reconstruct: str | None
+    interpolate: tuple[str, str] | None
+    hold: str | None
+    temperature_z: float
+    temperature_x: float
+    write: str | None
+    seed: int
+    device: str
+
+    @property
+    def use(self) -> str:
+        """What is made.
+
+        Raises:
+            ConfigurationError: If that is not one thing.
+        """
+        uses = [use for use in ("prime", "reconstruct", "interpolate", "hold") if getattr(self, use)]
+        if len(uses) > 1:
+            raise ConfigurationError(f"--{uses[0]} and --{uses[1]}: one at a time")
+        use = uses[0] if uses else "generate"
+        if self.prime_seconds is not None and use != "prime":
+            raise ConfigurationError("--prime-seconds: only beside --prime")
+        if use in ("reconstruct", "interpolate") and (self.seconds or self.frames):
+            raise ConfigurationError(f"--{use}: is as long as its recordings; leave out --seconds and --frames")
+        if use in ("reconstruct", "interpolate", "hold") and (self.temperature_z, self.temperature_x) != (1, 1):
+            raise ConfigurationError(f"--{use}: the latents are given; leave out --temperature-z and --temperature-x")
+        return use
+
+    def length(self, data: dict[str, Any]) -> int:
+        """Frames of each.
+
+        Raises:
+            ConfigurationError: If it is given twice, or in seconds where values have no rate.
+        """
+        if self.seconds is not None and self.frames is not None:
+            raise ConfigurationError("--seconds and --frames: pass one of them")
+        if self.frames is not None:
+            return self.frames
+        if data.get("kind", "audio") != "audio":
+            if self.seconds is not None:
+                raise ConfigurationError(f"--seconds {self.seconds:g}: these data have no rate; pass --frames")
+            return FRAMES
+        return _frames_in(SECONDS if self.seconds is None else self.seconds, data)
+
+
+def run(reference: str, given: dict[str, dict[str, Any]], asked: Asked) -> list[Path]:
+    """Makes sequences and writes them.
+
+    Args:
+        reference: A run or a model folder.
+        given: Options by room: of the store, and of how sources are read.
+        asked: All others.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: Anything a user can mend; of the files all are whole or none is there.
+    """
+    use = asked.use
+    if asked.out.exists() and not asked.out.is_dir():
+        raise ConfigurationError(f"--out {asked.out}: a file; expected the name of a folder")
+    console = display.console()
+    uri = tracking_uri(given.get("tracking", {}).get("uri"))
+    trained, tracked = open_model(reference, uri, asked.device)
+    reading = given.get("data", {})
+    with progress(console) as told:
+        sources = _Sources(trained, reading, asked.seed, told)
+        batches = list(USES[use](trained, asked, sources))
+        asked.out.mkdir(parents=True, exist_ok=True)
+        written, said = [], []
+        for batch in batches:
+            files, about = _write(trained, asked, use, batch, told)
+            written += files
+            said += about
+    record = {
+        "model": reference,
+        "variant": trained.config.model.variant,
+        "data": trained.data["name"],
+        "checksum": trained.data["checksum"],
+        "version": __version__,
+        "use": use,
+        "seed": asked.seed,
+        "temperature_z": asked.temperature_z,
+        "temperature_x": asked.temperature_x,
+        "log_likelihoods": "nats of the standardised frames and latents as drawn, at temperature 1, before rounding",
+        "files": said,
+    }
+    written.append(asked.out / "generation.json")
+    write_whole(written[-1], json.dumps(record, indent=1).encode())
+    for item in said:
+        nats = "" if item["log_joint"] is None else f"log p(x, z) = {item['log_joint']:.1f} nats, "
+        console.print(f"{item['file']}: {item['frames']} frames, {nats}{item['written']}")
+    if clips := sum(item.get("clipped", 0) for item in said):
+        console.print(f"warning: {clips} samples are outside of [-1, 1) and were clipped")
+    console.print(f"{len(written)} files in {asked.out}" + (", kept with the run under generated/" if tracked else ""))
+    if tracked:
+        log_results(reference, {}, written, uri=uri, under="generated")
+    return written
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Sequences that are made side by side.
+
+    Attributes:
+        names: Of the files, without an ending.
+        made: Pieces, standardised.
+        first: What stands before them in the files, ``(t, X)``: a recording that they go on from.
+        real: Whether these are the recordings themselves.
+        frames: How long, without that.
+    """
+
+    names: list[str]
+    made: Iterator[Generated]
+    frames: int
+    first: Tensor | None = None
+    real: bool = False
+
+
+def _write(trained: TrainedModel, asked: Asked, use: str, batch: _Batch, told: Told) -> tuple[list[Path], list[Any]]:
+    written = asked.write or ("sample" if use in ("generate", "prime") else "mean")
+    what = "the recording itself" if batch.real else WRITTEN[written] + READ.get(use, "")
+    names = [name if batch.real else f"{name}-{written}-s{asked.seed}" for name in batch.names]
+    words = f"pyro_vrnn {__version__}, {trained.config.model.variant}: {what}; {use}, seed {asked.seed}" + (
+        "" if (asked.temperature_z, asked.temperature_x) == (1, 1)
+        else f", temperatures z {asked.temperature_z:g}, x {asked.temperature_x:g}"
+    )  # fmt: skip
+    done = Counter(told, use, batch.frames)
+    joint = np.zeros(len(names))
+    with files_of(trained.data.get("kind", "audio"), asked.out, names, [words] * len(names), trained.data) as files:
+        if batch.first is not None:
+            files.add(_values(batch.first.expand(len(names), *batch.first.shape), trained))
+        for piece in batch.made:
+            files.add(_values(piece.mean if written == "mean" and not batch.real else piece.x, trained))
+            joint += (piece.log_prior + piece.log_emission).double().sum(-1).numpy(force=True)
+            done(piece.x.shape[1])
+    paths = files.written()
+    clips = getattr(files, "clipped", None)
+    about = []
+    for i, name in enumerate(names):
+        own = next(path for path in paths if path.stem == name)
+        nats = None if batch.real else float(joint[i])
+        item: dict[str, Any] = {"file": own.name, "written": what, "frames": batch.frames, "log_joint": nats}
+        if batch.first is not None:
+            item["frames_of_the_recording_before"] = len(batch.first)
+        if clips is not None:
+            item |= {"clipped": int(clips[i]), "rounding": ROUNDING}
+        about.append(item)
+    return paths, about
+
+
+def _values(x: Tensor, trained: TrainedModel) -> NDArray[np.float64]:
+    return restored(x.numpy(force=True), trained.data)
+
+
+class _Sources:
+    """Recordings by the name of their source, standardised as the model was trained."""
+
+    def __init__(self, trained: TrainedModel, reading: dict[str, Any], seed: int, told: Told) -> None:
+        self.trained, self.reading, self.seed, self.told = trained, reading, seed, told
+
+    def __call__(self, source: str) -> Subject:
+        return subject_of(self.trained, {**self.reading, "source": source}, seed=self.seed, told=self.told)
+
+    def first(self, source: str) -> Tensor:
+        """The first recording, ``(1, T, X)``."""
+        return self.frames(self(source), 0)
+
+    def frames(self, subject: Subject, i: int) -> Tensor:
+        """Recording i, ``(1, T, X)``, where the model is."""
+        like = next(self.trained.net.parameters())
+        return torch.from_numpy(np.asarray(subject.sequences[i]))[None].to(like)
+
+
+def _numbered(count: int) -> list[str]:
+    return [f"{i:02d}" for i in range(count)]
+
+
+def _generate(trained: TrainedModel, asked: Asked, sources: _Sources) -> Iterator[_Batch]:
+    frames = asked.length(trained.data)
+    first, past = None, None
+    if asked.prime is not None:
+        x = sources.first(asked.prime)
+        if asked.prime_seconds is not None:
+            if trained.data.get("kind", "audio") != "audio":
+                raise ConfigurationError("--prime-seconds: these data have no rate; leave it out")
+            x = x[:, : _frames_in(asked.prime_seconds, trained.data)]
+        past, first = generation.prime(trained.net, x, seed=asked.seed), x[0]
+    made = generation.generate(
+        trained.net, frames, asked.count, seed=asked.seed, past=past,
+        temperature_z=asked.temperature_z, temperature_x=asked.temperature_x,
+    )  # fmt: skip
+    yield _Batch(_numbered(asked.count), made, frames, first)
+
+
+def _reconstruct(trained: TrainedModel, asked: Asked, sources: _Sources) -> Iterator[_Batch]:
+    assert asked.reconstruct is not None
+    subject = sources(asked.reconstruct)
+    for i in range(min(asked.count, len(subject.sequences))):
+        x = sources.frames(subject, i)
+        real = Generated(x, x, x[..., :0], *x.new_zeros(2, *x.shape[:2]))
+        yield _Batch([f"{i:02d}-real"], iter([real]), x.shape[1], real=True)
+        made = generation.reconstruct(trained.net, x, seed=asked.seed)
+        yield _Batch([f"{i:02d}-reconstructed"], made, x.shape[1])
+
+
+def _interpolate(trained: TrainedModel, asked: Asked, sources: _Sources) -> Iterator[_Batch]:
+    assert asked.interpolate is not None
+    x, other = map(sources.first, asked.interpolate)
+    made = generation.interpolate(trained.net, x, other, count=asked.count, seed=asked.seed)
+    names = [f"{name}-interpolated" for name in _numbered(asked.count)]
+    yield _Batch(names, made, min(x.shape[1], other.shape[1]))
+
+
+def _hold(trained: TrainedModel, asked: Asked, sources: _Sources) -> Iterator[_Batch]:
+    assert asked.hold is not None
+    frames = asked.length(trained.data)
+    made = generation.hold(trained.net, sources.first(asked.hold), frames, count=asked.count, seed=asked.seed)
+    yield _Batch([f"{name}-held" for name in _numbered(asked.count)], made, frames)
+
+
+#: What is made, by the option that asks for it.
+USES: dict[str, Callable[[TrainedModel, Asked, _Sources], Iterator[_Batch]]] = {
+    "generate": _generate,
+    "prime": _generate,
+    "reconstruct": _reconstruct,
+    "interpolate": _interpolate,
+    "hold": _hold,
+}
+
+
+def _frames_in(seconds: float, data: dict[str, Any]) -> int:
+    return max(1, round(seconds * data["sample_rate"] / data["frame"]))
