@@ -50,7 +50,7 @@ class Scorer:
             params: ``estimator``, ``particles`` and ``seed``; the row of a sequence decides its noise.
 
         Returns:
-            A row a sequence: ``log_likelihood``, ``per_frame`` and ``frames``, ``estimator``, ``kind``.
+            ``log_likelihood``, ``per_frame`` and ``frames``, ``estimator`` and ``kind``, a row a sequence.
 
         Raises:
             DataError: If the arrays do not fit each other or the model, or hold what is no number.

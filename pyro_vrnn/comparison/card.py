@@ -26,8 +26,8 @@ PAPER = """@inproceedings{chung2015vrnn,
 LIMITS = (
     "A density model of sequences for research: likelihoods, latents, ablations. Its numbers are of data cut and "
     "standardised as those above, and say little of others. It is trained on what the corpus holds, with its speakers "
-    "or writers and its flaws; what it generates is no recording of anyone. Numbers with different marks are not of one "
-    "kind: a bound may lie below a worse model's exact value."
+    "or writers and its flaws; what it generates is no recording of anyone. Numbers with different marks are not of "
+    "one kind: a bound may lie below a worse model's exact value."
 )
 
 #: What a frame is called, and its values, by the kind of the data.
