@@ -270,10 +270,11 @@ def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
         uri=uri,
         experiment=config.tracking.experiment,
         name=config.tracking.name or f"{model.variant}-{name}-s{config.training.seed}-{time.strftime('%m%d-%H%M%S')}",
-        # A part that a model does not have is a value of its own: the UI calls what is missing unknown.
+        # A part that a model does not have is a value of its own: the UI draws what is missing above the largest.
         parameters={
             "model.prior": "none",
             "model.guide": "none",
+            **{f"model.{part}_width": 0 for part in ("prior", "guide", "phi_z")},
             **config.kept().flat(),
             **counts,
             "parameters.all": sum(counts.values()),

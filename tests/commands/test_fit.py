@@ -94,6 +94,7 @@ def test_a_stored_configuration_repeats_the_run(command, tmp_path):
     assert {name: first.metrics[name] for name in kept} == {name: second.metrics[name] for name in kept}
     assert "exact likelihood" in ended.out
     assert second.parameters["model.guide"] == "none"
+    assert second.parameters["model.guide_width"] == "0"
     trained = pyro_vrnn.load("b")
     corpus = load_data(trained.config.data, seed=0)
     x, mask, _ = next(iter(batches(corpus.test, 100)))
