@@ -13,6 +13,7 @@ from rich.console import Console
 from pyro_vrnn.commands import closing, display
 from pyro_vrnn.commands.evaluating import Evaluation, Request, evaluate
 from pyro_vrnn.commands.integers import check_bits
+from pyro_vrnn.commands.linked import datasets
 from pyro_vrnn.commands.parts_typed import trust_parts
 from pyro_vrnn.commands.progress import progress
 from pyro_vrnn.commands.ranks import joined, launches, same_data, settled, train_along
@@ -27,8 +28,8 @@ from pyro_vrnn.model import own
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.sizes import parameters_per_part
 from pyro_vrnn.model.variants import build
+from pyro_vrnn.serving import model_record
 from pyro_vrnn.tracking import (
-    DatasetRecord,
     TrackedRun,
     find_run,
     provenance,
@@ -42,7 +43,7 @@ from pyro_vrnn.training.files import write_whole
 from pyro_vrnn.training.identity import identity
 from pyro_vrnn.training.loop import Trainer
 from pyro_vrnn.training.objective import check_objective, validated_by
-from pyro_vrnn.training.saving import save_model
+from pyro_vrnn.training.saving import TrainedModel, save_model
 from pyro_vrnn.training.weighted import check_free_bits
 from pyro_vrnn.training.world import World
 
@@ -189,6 +190,10 @@ def _train_and_score(
     save_model(folder / "model", net, config.kept(), corpus.describe())
     for path in (folder / "results.json", folder / SEQUENCES, folder / "model", folder / "checkpoint"):
         tracked.artifact(path)
+    test = datasets(corpus)["test"]
+    trained = TrainedModel(net, config.kept(), corpus.describe())
+    tags = {"variant": config.model.variant, "data": corpus.name, "seed": str(config.training.seed)}
+    tracked.model(model_record(trained, folder / "model", tracked.name, tags, (test.name, test.digest)), "test/")
     closing.close(tracked, config, corpus, found, out)
     if not completed:
         tracked.finish("KILLED", "ended by Ctrl-C")
@@ -247,7 +252,6 @@ def _score(config: Config, corpus: Corpus, net: VRNN, folder: Path, out: Console
 
 
 def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
-    described = corpus.describe()
     name = Path(corpus.name).name or corpus.name
     model = config.model
     tags = {
@@ -271,23 +275,18 @@ def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
         uri=uri,
         experiment=config.tracking.experiment,
         name=config.tracking.name or f"{model.variant}-{name}-s{config.training.seed}-{time.strftime('%m%d-%H%M%S')}",
-        # A part that a model does not have is a value of its own: the UI calls what is missing unknown.
+        # A part that a model does not have is a value of its own: the UI draws what is missing above the largest.
         parameters={
             "model.prior": "none",
             "model.guide": "none",
+            **{f"model.{part}_width": 0 for part in ("prior", "guide", "phi_z")},
             **config.kept().flat(),
             **counts,
             "parameters.all": sum(counts.values()),
         },
         tags=tags,
         parent=config.tracking.parent,
-        dataset=DatasetRecord(
-            name=name,
-            source=str(Path(corpus.name).absolute()) if Path(corpus.name).exists() else corpus.name,
-            digest=corpus.checksum[:36],
-            context="training",
-            profile={key: value for key, value in described.items() if value is not None},
-        ),
+        datasets=list(datasets(corpus).values()),
     )
 
 

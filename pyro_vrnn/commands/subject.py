@@ -35,6 +35,7 @@ from pyro_vrnn.inference.estimators import Batch
 from pyro_vrnn.inference.pieces import LONGEST, STEPS
 from pyro_vrnn.inference.results import Scale
 from pyro_vrnn.loading import find_model
+from pyro_vrnn.tracking import is_address
 from pyro_vrnn.training import config
 from pyro_vrnn.training.device import device_named
 from pyro_vrnn.training.saving import TrainedModel, load_model
@@ -136,7 +137,7 @@ def open_model(reference: str, uri: str, device: str) -> tuple[TrainedModel, boo
     folder = find_model(reference, uri)
     trained = load_model(folder)
     trained.net.to(where)
-    return trained, folder != Path(reference)
+    return trained, folder != Path(reference) and not is_address(reference)
 
 
 def subject_of(

@@ -45,6 +45,9 @@ class Destination(Protocol):
     def artifact(self, path: Path, under: str) -> None:
         """Store a file or a folder, under its own name, in an artifact folder."""
 
+    def model(self, path: Path) -> None:
+        """Store the model that a file describes."""
+
     def end(self, ending: Ending) -> None:
         """Store the end of the run."""
 
@@ -111,6 +114,7 @@ class Delivery:
             self._progress()
             self._ending()
             self._artifacts()
+            self._models()
 
     def rewind(self, step: int) -> bool:
         """Cut the journal back to a checkpoint, with which everything that is left is final.
@@ -156,6 +160,14 @@ class Delivery:
                 raise
             with self.outbox.change():
                 self.outbox.artifacts.pop(0)
+
+    def _models(self) -> None:
+        while self.outbox.models:
+            path = Path(self.outbox.models[0])
+            if path.exists():
+                self.destination.model(path)
+            with self.outbox.change():
+                self.outbox.models.pop(0)
 
     def _ending(self) -> None:
         ending = self.outbox.ending

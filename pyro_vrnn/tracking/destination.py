@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyro_vrnn.tracking.delivery import Point
+from pyro_vrnn.tracking.models import log_model
 from pyro_vrnn.tracking.names import PARAMETER_LENGTH, TAG_LENGTH, Names, cut
 from pyro_vrnn.tracking.outbox import Ending
 
@@ -60,6 +61,10 @@ class MlflowRun:
         """Store a file or a folder, under its own name, in an artifact folder."""
         self.client.log_artifact(self.run, str(path), under or None)
 
+    def model(self, path: Path) -> None:
+        """Store the model that a file describes, in MLflow's own format, with its metrics."""
+        log_model(self.client, self.run, path)
+
     def end(self, ending: Ending) -> None:
         """Set status and end time."""
         if ending.reason:
@@ -72,7 +77,7 @@ class MlflowRun:
         if FAILURE in self.client.get_run(self.run).data.tags:
             self.client.delete_tag(self.run, FAILURE)
 
-    def describe(self, parameters: Mapping[str, object], dataset: DatasetRecord | None) -> None:
+    def describe(self, parameters: Mapping[str, object], datasets: Sequence[DatasetRecord]) -> None:
         """Store what a run starts from."""
         from mlflow.entities import Param
 
@@ -80,25 +85,30 @@ class MlflowRun:
         params = [Param(names[name], cut(str(value), PARAMETER_LENGTH)) for name, value in parameters.items()]
         for batch in _batches(params, BATCH):
             self.client.log_batch(self.run, params=batch)
-        if dataset is not None:
-            self._input(dataset)
+        if datasets:
+            self._inputs(datasets)
 
-    def _input(self, dataset: DatasetRecord) -> None:
+    def _inputs(self, datasets: Sequence[DatasetRecord]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        entity = Dataset(
-            name=dataset.name,
-            digest=dataset.digest[:DIGEST_LENGTH],
-            source_type="local",
-            source=json.dumps({"uri": dataset.source}),
-            profile=json.dumps(dict(dataset.profile), default=str),
-        )
-        tags = [InputTag("mlflow.data.context", dataset.context)]
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name=dataset.name,
+                    digest=dataset.digest[:DIGEST_LENGTH],
+                    source_type="local",
+                    source=json.dumps({"uri": dataset.source}),
+                    profile=json.dumps(dict(dataset.profile), default=str),
+                ),
+                [InputTag("mlflow.data.context", dataset.context)],
+            )
+            for dataset in datasets
+        ]
         try:
-            self.client.log_inputs(self.run, [DatasetInput(entity, tags)])
+            self.client.log_inputs(self.run, inputs)
         except Exception:
             # Two runs that are the first to name a data set collide: by now it is there, and is found.
-            self.client.log_inputs(self.run, [DatasetInput(entity, tags)])
+            self.client.log_inputs(self.run, inputs)
 
 
 def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:

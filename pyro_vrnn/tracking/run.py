@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pyro_vrnn.errors import TrackingError
 from pyro_vrnn.tracking.courier import Courier
-from pyro_vrnn.tracking.delivery import DELIVERED, Delivery
+from pyro_vrnn.tracking.delivery import DELIVERED, Delivery, points_of
 from pyro_vrnn.tracking.destination import DatasetRecord, MlflowRun
 from pyro_vrnn.tracking.families import PARENT, parent_of
 from pyro_vrnn.tracking.journal import Record
+from pyro_vrnn.tracking.models import ModelRecord
 from pyro_vrnn.tracking.names import TAG_LENGTH, Names, cut
 from pyro_vrnn.tracking.outbox import Ending
 from pyro_vrnn.tracking.records import FOLDER, RunRecord, find_run, own, working_folder
@@ -69,7 +70,7 @@ class TrackedRun:
         name: str,
         parameters: Mapping[str, object],
         tags: Mapping[str, str],
-        dataset: DatasetRecord | None = None,
+        datasets: Sequence[DatasetRecord] = (),
         parent: str | None = None,
     ) -> "TrackedRun":
         """Start a new run; if that fails midway, nothing of it stays visible.
@@ -80,7 +81,7 @@ class TrackedRun:
             name: The run's name.
             parameters: What was chosen. Values over 6000 characters are cut.
             tags: What else to know, and to group by.
-            dataset: The data.
+            datasets: The data, each part with its context.
             parent: A run of the same experiment that the interface shows this one under.
 
         Raises:
@@ -98,7 +99,7 @@ class TrackedRun:
             folder = store.folder(run.info.run_id)
             try:
                 folder.mkdir(parents=True)
-                MlflowRun(client, run.info.run_id).describe(parameters, dataset)
+                MlflowRun(client, run.info.run_id).describe(parameters, datasets)
                 client.set_tag(run.info.run_id, FOLDER, str(folder))
                 return cls(client, RunRecord.of(run, experiment, store.uri), folder)
             except BaseException:
@@ -216,6 +217,28 @@ class TrackedRun:
                 logger.warning("%s", self._warning(error))
         with self._outbox.change():
             self._outbox.artifacts.append((str(path.absolute()), under))
+        self._courier.start()
+
+    def model(self, model: ModelRecord, prefix: str) -> None:
+        """Store a model in MLflow's own format. If the store refuses, it is tried again with each delivery.
+
+        Args:
+            model: The model.
+            prefix: What was logged last under names that begin so is what the model is linked with.
+        """
+        latest = self._journal.last
+        points = [] if latest is None else [p for p in points_of(latest) if p.name.startswith(prefix)]
+        path = self.folder / "logged-model.json"
+        model.write(path, points)
+        if self._courier.failure is None:
+            try:
+                self._destination.model(path)
+                return
+            except Exception as error:
+                logger.warning("%s", self._warning(error))
+        with self._outbox.change():
+            if str(path.absolute()) not in self._outbox.models:
+                self._outbox.models.append(str(path.absolute()))
         self._courier.start()
 
     def finish(self, status: Status = "FINISHED", reason: str = "") -> None:

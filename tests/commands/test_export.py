@@ -1,12 +1,19 @@
 """``export``: a folder that loads anywhere, whole or not there."""
 
 import json
+import os
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 import torch
+from pyarrow.csv import read_csv
 
 import pyro_vrnn
-from pyro_vrnn.tracking import TrackedRun
+from pyro_vrnn import serving
+from pyro_vrnn.data import load
+from pyro_vrnn.tracking import TrackedRun, find_run
 from pyro_vrnn.training import files
 
 from .conftest import SMALL, record
@@ -15,15 +22,24 @@ URI = "sqlite:///mlruns/mlflow.db"
 FIT = ["--data", "tones", "--epochs", "1", "--set", "evaluation.particles=2", *SMALL]
 
 
+def padded(run):
+    """A run's test sequences in their own values, padded with what is no number."""
+    test = load(run.config.data, seed=0).test
+    frames = np.full((len(test), test.lengths.max(), test.frame), np.nan, np.float32)
+    for row, x in enumerate(test):
+        frames[row, : len(x)] = test.normaliser.restore(x)
+    return frames, test.lengths
+
+
 @pytest.fixture
 def fitted(command, tmp_path):
-    record(tmp_path / "tones")
+    record(tmp_path / "tones", 20)
     ended = command("fit", "--variant", "vrnn-gauss", "--name", "first", *FIT)
     assert ended.status == 0, ended.err
     return command
 
 
-def test_the_folder_is_the_run(fitted, tmp_path):
+def test_the_folder_is_the_run_and_mlflow_scores_as_evaluate_does(fitted, tmp_path, monkeypatch):
     assert fitted("export", "first", "--out", "a/model").status == 0
     folder = tmp_path / "a" / "model"
     assert {path.name for path in folder.iterdir()} == {"model.safetensors", "config.toml", "data.json", "README.md"}
@@ -50,6 +66,42 @@ def test_the_folder_is_the_run(fitted, tmp_path):
     smc = next(name for name in kept if name.startswith("smc"))
     assert f"| ≈ {kept[smc]['nats_per_sequence']:.1f} |" in text
     assert ":math:" not in text
+
+    registered = fitted("export", "first", "--register", "mine")
+    assert registered.status == 0, registered.err
+    assert "registered as models:/mine/1" in registered.out.splitlines()
+    assert "models:/mine/1" in fitted("export", "first", "--register", "mine").out
+    with monkeypatch.context() as patch:
+        patch.setattr(serving, "_load_pyfunc", None)
+        found = pyro_vrnn.load("models:/mine/1")
+    assert found.config == run.config
+    scored = fitted("evaluate", "models:/mine/1", "--estimator", "smc", "--particles", "3", "--seed", "5",
+                    "--repetitions", "1", "--out", "smc.json")  # fmt: skip
+    assert scored.status == 0, scored.err
+    expected = read_csv(tmp_path / "smc.sequences.csv")["smc_3"].to_pylist()
+
+    import mlflow
+
+    monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", URI)
+    frames, lengths = padded(run)
+    asked = {"estimator": "smc", "particles": 3, "seed": 5}
+    model = mlflow.pyfunc.load_model("models:/mine/1")
+    predicted = model.predict({"frames": frames, "lengths": lengths}, params=asked)
+    assert list(predicted["log_likelihood"]) == pytest.approx(expected, rel=1e-4)
+    assert set(predicted["estimator"]) == {"smc_3"}
+    assert set(predicted["kind"]) == {"consistent"}
+    assert list(predicted["frames"]) == list(lengths)
+    usual = model.predict({"frames": frames, "lengths": lengths})
+    assert set(usual["estimator"]) == {"smc_40"}
+
+    kept = find_run("first", uri=URI)
+    (linked,) = mlflow.MlflowClient(URI).get_run(kept.id).outputs.model_outputs
+    logged = mlflow.MlflowClient(URI).get_logged_model(linked.model_id)
+    on_model = {metric.key: metric.value for metric in logged.metrics}
+    assert on_model == {name: value for name, value in kept.metrics.items() if name.startswith("test/")}
+    assert {metric.dataset_name for metric in logged.metrics} == {"tones-test"}
+    assert logged.params["guide"] == "filtering"
 
 
 def test_what_lies_there_is_kept_unless_it_is_to_be_overwritten(fitted, tmp_path, monkeypatch):
@@ -99,3 +151,26 @@ def test_a_folder_takes_its_place_whole(tmp_path):
             (folder / "file").write_text(text)
         assert [path.name for path in tmp_path.iterdir()] == ["there"]
         assert (there / "file").read_text() == text
+
+
+def test_export_says_what_it_lacks(command):
+    ended = command("export", "first")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "--out" in ended.err
+
+
+@pytest.mark.slow
+def test_mlflows_own_command_scores_a_run(fitted, tmp_path):
+    assert fitted("export", "first", "--register", "mine").status == 0
+    frames, lengths = padded(pyro_vrnn.load("first"))
+    given = {"inputs": {"frames": np.nan_to_num(frames).tolist(), "lengths": lengths.tolist()}}
+    (tmp_path / "given.json").write_text(json.dumps({**given, "params": {"estimator": "elbo", "seed": 3}}))
+    arguments = ["--env-manager", "local", "-m", "models:/mine/1", "-i", "given.json", "-t", "json", "-o", "found.json"]
+    subprocess.run(
+        [sys.executable, "-m", "mlflow", "models", "predict", *arguments],
+        check=True, timeout=300, env={**os.environ, "MLFLOW_TRACKING_URI": URI},
+    )  # fmt: skip
+    found = json.loads((tmp_path / "found.json").read_bytes())["predictions"]
+    expected = serving.Scorer(pyro_vrnn.load("first")).predict(given["inputs"], {"estimator": "elbo", "seed": 3})
+    assert [row["log_likelihood"] for row in found] == pytest.approx(list(expected["log_likelihood"]), rel=1e-5)
+    assert {row["kind"] for row in found} == {"bound"}

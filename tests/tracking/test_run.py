@@ -27,7 +27,7 @@ def test_a_run_reads_back(start: Start, client: Any, history: History, tmp_path:
     with start(
         parameters={"variant": "vrnn", "widths": [1, 2], "empty": "", "long": "x" * 7000, "K≥": None},
         tags={"data": "demo", "note": "y" * 9000},
-        dataset=DatasetRecord("demo-speech", "/corpora/demo", "0123456789abcdef" * 4, "train", {"clips": 12}),
+        datasets=[DatasetRecord("demo-speech", "/corpora/demo", "0123456789abcdef" * 4, "train", {"clips": 12})],
     ) as run:
         for step in range(3):
             run.log(step, {"train/elbo ≥": -1.5 * step, "train/kl": float("inf")})
