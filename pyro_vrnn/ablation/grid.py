@@ -67,22 +67,23 @@ def label(values: Mapping[str, str]) -> str:
     return "-".join(words)
 
 
-def axis(name: str, text: str) -> Axis:
+def axis(name: str, text: str, option: str = "--grid") -> Axis:
     """An axis from what was typed.
 
     Args:
         name: Of a value of the configuration: ``guide``, or ``training.particles`` where a name alone has two places.
         text: Its values, with commas between.
+        option: That it was typed after.
 
     Raises:
         ConfigurationError: If there is no such value, or none or the same one is given twice.
     """
-    place = _place(name)
+    place = _place(name, option)
     values = tuple(value.strip() for value in text.split(","))
     if not all(values):
-        raise ConfigurationError(f"--grid {name}={text}: an empty value; expected e.g. {name}=one,another")
+        raise ConfigurationError(f"{option} {name}={text}: an empty value; expected e.g. {name}=one,another")
     if doubled := [value for value in values if values.count(value) > 1]:
-        raise ConfigurationError(f"--grid {name}={text}: {doubled[0]} is there twice; give every value once")
+        raise ConfigurationError(f"{option} {name}={text}: {doubled[0]} is there twice; give every value once")
     short = place.partition(".")[2]
     return Axis(short if len(_places(short)) == 1 else place, place, values)
 
@@ -92,16 +93,16 @@ def _places(name: str) -> list[str]:
     return [f"{room}.{name}" for room, options in rooms if name in getattr(options, "model_fields", {})]
 
 
-def _place(name: str) -> str:
+def _place(name: str, option: str) -> str:
     _, dot, rest = name.partition(".")
     found = _places(name) if not dot else [place for place in _places(rest) if place == name]
     if not found:
         raise ConfigurationError(
-            f"--grid {name}: no value of the configuration's rooms {', '.join(ROOMS)}; expected e.g. guide or "
+            f"{option} {name}: no value of the configuration's rooms {', '.join(ROOMS)}; expected e.g. guide or "
             "training.learning_rate"
         )
     if len(found) > 1:
-        raise ConfigurationError(f"--grid {name}: could be {' or '.join(found)}; write one of them")
+        raise ConfigurationError(f"{option} {name}: could be {' or '.join(found)}; write one of them")
     return found[0]
 
 
@@ -152,13 +153,14 @@ def expand(axes: Sequence[Axis], configure: Callable[[tuple[str, ...]], Config])
     return cells, refused
 
 
-def name_of_grid(axes: Sequence[Axis], base: Config, checksums: Sequence[str]) -> str:
+def name_of_grid(axes: Sequence[Axis], base: Config, checksums: Sequence[str], trials: Sequence[str] = ()) -> str:
     """A name for a grid that stays when an axis gets further values: of what does not change, and of the axes.
 
     Args:
         axes: What changes.
         base: The configuration without the axes.
         checksums: Of the data, where they do not change.
+        trials: How the trials of a search differ from its final runs; a grid without one has none.
 
     Returns:
         32 hexadecimal digits.
@@ -169,7 +171,10 @@ def name_of_grid(axes: Sequence[Axis], base: Config, checksums: Sequence[str]) -
     for place in [each.place for each in axes] + ([] if base.data.source in EMBEDDED else ["data.source"]):
         room, _, name = place.partition(".")
         rooms[room].pop(name, None)
-    said = json.dumps([rooms, sorted(each.place for each in axes), sorted(checksums)], sort_keys=True)
+    said = json.dumps(
+        [rooms, sorted(each.place for each in axes), sorted(checksums), *([sorted(trials)] if trials else [])],
+        sort_keys=True,
+    )
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 

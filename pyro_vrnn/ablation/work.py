@@ -50,6 +50,7 @@ class Task(NamedTuple):
         folder: Of locks and logs; every machine that works on cells must see the same one.
         directory: Where ``fit`` is called, for the sake of relative paths.
         environment: Added to that of the process.
+        anywhere: Whether a finished run of the same configuration counts, under whatever parent it stands.
     """
 
     label: str
@@ -63,6 +64,7 @@ class Task(NamedTuple):
     folder: Path
     directory: Path
     environment: Mapping[str, str] = {}
+    anywhere: bool = False
 
     @property
     def log(self) -> Path:
@@ -100,10 +102,11 @@ class Work:
 
 
 def runs_of(task: Task) -> list[RunRecord]:
-    """A cell's runs: those under the grid, and finished ones of the same configuration that stand under nothing."""
+    """A cell's runs: those under the grid, and finished ones of the same configuration under nothing, or anywhere."""
     found = find_runs(task.experiment, uri=task.uri, tags={"configuration": task.identity})
     ours = [run for run in found if run.tags.get(PARENT) == task.parent]
-    return ours + [run for run in found if PARENT not in run.tags and run.status == "FINISHED"]
+    others = [run for run in found if run.tags.get(PARENT) != task.parent and run.status == "FINISHED"]
+    return ours + [run for run in others if task.anywhere or PARENT not in run.tags]
 
 
 def finished(task: Task) -> RunRecord | None:
@@ -132,7 +135,8 @@ def begin(task: Task, environment: Mapping[str, str] | None = None) -> Work:
     try:
         runs = runs_of(task)
         if done := next((run for run in runs if run.status == "FINISHED"), None):
-            adopt(done, task.parent, task.tags)
+            if done.tags.get(PARENT, task.parent) == task.parent:  # another grid keeps its own
+                adopt(done, task.parent, task.tags)
             return Work(Finding.FINISHED, record=done)
         if any(being_written(run) for run in runs):  # by hand: `fit --resume`
             return Work(Finding.BUSY)

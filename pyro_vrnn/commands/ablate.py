@@ -22,6 +22,14 @@ OF_ONE_RUN = {"model__variant", "training__seed", "tracking__name", "tracking__p
     metavar="NAME=A,B,...",
     help="A further axis: any value of the configuration, e.g. guide=filtering,smoothing or learning_rate=1e-3,3e-4.",
 )
+@click.option(
+    "--trial",
+    multiple=True,
+    metavar="NAME=A,B,...",
+    help="Search over it: short trials of each combination first, then all seeds with the best on validation.",
+)
+@click.option("--trial-seed", default=100, show_default=True, help="Seed of all trials; none of --seeds.")
+@click.option("--trial-set", multiple=True, metavar="ROOM.NAME=VALUE", help="Of trials alone: training.epochs=3.")
 @click.option("--skip-senseless", is_flag=True, help="Leave out combinations that make no sense.")
 @click.option(
     "--jobs",

@@ -1,7 +1,6 @@
 """What ``ablate`` does: the whole grid is looked at, then each cell is worked on, then all is summed up."""
 
 import json
-import os
 import shlex
 import time
 from collections.abc import Sequence
@@ -16,18 +15,17 @@ from pyro_vrnn.ablation.launching import Launcher, Local, cores, gpus_here
 from pyro_vrnn.ablation.running import Standing
 from pyro_vrnn.ablation.running import run as work_on
 from pyro_vrnn.ablation.work import Task
-from pyro_vrnn.commands import display
-from pyro_vrnn.commands.cell_words import fit_words, option_words, tag_words, without
+from pyro_vrnn.commands import display, searching
 from pyro_vrnn.commands.grid_display import GridDisplay
 from pyro_vrnn.commands.parts_typed import trust_parts
+from pyro_vrnn.commands.plan import Plan
 from pyro_vrnn.commands.progress import progress
+from pyro_vrnn.comparison.runs import FINAL, STAGE, TRIAL
 from pyro_vrnn.data import DataOptions, load
 from pyro_vrnn.errors import ConfigurationError, TrackingError
-from pyro_vrnn.model.own import TRUST
 from pyro_vrnn.tracking import Store, TrackedRun, find_runs, provenance, tracking_uri, ui_address
-from pyro_vrnn.training.config import Config, read, value_of
+from pyro_vrnn.training.config import Config, value_of
 from pyro_vrnn.training.files import write_whole
-from pyro_vrnn.training.identity import WHERE, identity
 
 #: Runs that a link to the UI's comparison names at most.
 COMPARED = 20
@@ -50,6 +48,9 @@ class Asked:
     variants: str | None
     seeds: str
     grid: tuple[str, ...]
+    trial: tuple[str, ...]
+    trial_seed: int
+    trial_set: tuple[str, ...]
     skip_senseless: bool
     jobs: int | None
     launcher: str
@@ -59,8 +60,8 @@ class Asked:
 
     @property
     def axes(self) -> list[grids.Axis]:
-        """What changes from cell to cell, seeds last."""
-        if self.variants is None and not self.grid:
+        """What changes from cell to cell: variants, those of the grid, those of the trials, seeds."""
+        if self.variants is None and not self.grid and not self.trial:
             raise ConfigurationError("ablate: nothing to compare; pass --variants A,B or --grid NAME=A,B")
         further = []
         for text in self.grid:
@@ -69,7 +70,7 @@ class Asked:
                 raise ConfigurationError(f"--grid {text}: expected NAME=A,B,..., e.g. guide=filtering,smoothing")
             further.append(grids.axis(name.strip(), values))
         first = [] if self.variants is None else [grids.axis("variant", self.variants)]
-        return [*first, *further, grids.axis("seed", self.seeds)]
+        return [*first, *further, *searching.trial_axes(self.trial), grids.axis("seed", self.seeds)]
 
 
 def run(asked: Asked) -> int:
@@ -78,6 +79,66 @@ def run(asked: Asked) -> int:
     Raises:
         UserError: Anything a user can mend; before the first cell begins.
     """
+    plan = _plan(asked)
+    cells, refused = plan.cells(asked.skip_senseless)
+    trials: Plan | None = None
+    tried: list[grids.Cell] = []
+    if asked.trial:
+        trials = searching.trials_of(plan, asked.trial_seed, asked.trial_set)
+        if any(cell.config.training.seed == asked.trial_seed for cell in cells):
+            raise ConfigurationError(
+                f"--trial-seed {asked.trial_seed}: is one of --seeds; trials have a seed of their own"
+            )
+        tried, _ = trials.cells(asked.skip_senseless)
+    elif asked.trial_set:
+        raise ConfigurationError("--trial-set: there are no trials; pass --trial NAME=A,B,... for what to search over")
+    if asked.print_commands:
+        threads = _threads(asked)
+        for cell in tried if trials else cells:
+            click.echo(f"{threads}python cli.py {shlex.join((trials or plan).words(cell))}")
+        if trials:
+            click.echo("# the final runs' commands depend on the scores of these trials")
+        return 0
+
+    out = display.console()
+    for combination in refused:
+        out.print(f"left out: {grids.label(combination.values)}: {combination.reason}")
+    base = plan.configure()
+    checksums = _checksums([cell.config for cell in cells], out)
+    uri = Store.at(tracking_uri(base.tracking.uri)).uri
+    fixed = [] if any(each.place.startswith("data.") for each in plan.axes) else list(checksums.values())
+    search = [f"training.seed={asked.trial_seed}", *asked.trial_set] if trials else []
+    name = grids.name_of_grid(plan.axes, base, fixed, search)
+    launcher = _launcher(asked, base, uri, len(tried or cells))  # what it refuses, it refuses before a run is begun
+    with _parent(name, plan.axes, base, uri, asked.name) as parent:
+        left_out: list[str] = []
+        tags: dict[str, str] = {}
+        if trials:
+            tasks = trials.tasks(tried, checksums, parent, {STAGE: TRIAL}, anywhere=True)
+            out.print(f"search {parent.name}: {len(tasks)} trials ({trials.extent}), files in {parent.folder}")
+            standing = _work(tasks, launcher, out)
+            found = searching.chosen_of(standing, tried, plan.axes[-1 - len(asked.trial) : -1])
+            searching.publish(found, [f"trials have {' and '.join(search)}"], parent)
+            searching.mark_finals(found, parent)
+            searching.tell(found, out)
+            out.print(f"all trials:  python cli.py compare --parent {parent.id[:8]} --trials")
+            cells, left_out, tags = searching.final_cells(found, cells), searching.without_score(found), {STAGE: FINAL}
+            launcher = _launcher(asked, base, uri, len(cells))  # that of the trials has ended
+        tasks = plan.tasks(cells, checksums, parent, tags)
+        extent = f"chosen values, seed {len(plan.axes[-1].values)}" if trials else plan.extent
+        out.print(
+            f"grid {parent.name}: {len(tasks)} cells ({extent}), "
+            f"{min(launcher.slots, len(tasks))} at a time, files in {parent.folder}"
+        )
+        standing = _work(tasks, launcher, out)
+        _sum_up(standing, parent, out)
+        if left_out and not standing.failed:
+            parent.finish("FAILED", f"no trial of {', '.join(left_out)} has a score")
+    return 1 if standing.failed or left_out else 0
+
+
+def _plan(asked: Asked) -> Plan:
+    """The whole grid, with the axes of its trials."""
     axes = asked.axes
     trust_parts(asked.given, asked.settings, [(each.place, each.values) for each in axes])
     places = {each.place for each in axes}
@@ -85,63 +146,12 @@ def run(asked: Asked) -> int:
     given = {room: dict(options) for room, options in asked.given.items()}
     if asked.config is None and not any(text.startswith("model.widths") for text in settings):
         given.setdefault("model", {}).setdefault("widths", "matched")
+    return Plan(axes, asked.config, given, settings)
 
-    def configure(more: Sequence[str]) -> Config:
-        return read(asked.config, given, (*settings, *more))
 
-    cells, refused = grids.expand(axes, configure)
-    if refused and (not asked.skip_senseless or not cells):
-        advice = "" if not cells else "; mend the grid, or pass --skip-senseless to leave such cells out"
-        raise ConfigurationError(
-            f"{len(refused)} of {len(refused) + len(cells)} cells make no sense. {grids.label(refused[0].values)}: "
-            f"{refused[0].reason}{advice}"
-        )
-    commands = [fit_words(axes, cell, given, asked.config, settings) for cell in cells]
-    threads = _threads(asked)
-    if asked.print_commands:
-        for words in commands:
-            click.echo(f"{threads}python cli.py {shlex.join(words)}")
-        return 0
-
-    out = display.console()
-    for combination in refused:
-        out.print(f"left out: {grids.label(combination.values)}: {combination.reason}")
-    base = configure(())
-    checksums = _checksums([cell.config for cell in cells], out)
-    uri = Store.at(tracking_uri(base.tracking.uri)).uri
-    fixed = [] if any(place.startswith("data.") for place in places) else list(checksums.values())
-    name = grids.name_of_grid(axes, base, fixed)
-    launcher = _launcher(asked, base, uri, len(cells))  # what it refuses, it refuses before a run is begun
-    with _parent(name, axes, base, uri, asked.name) as parent:
-        own = base.tracking.tags or {}
-        where = {name: value for name, value in given.get("training", {}).items() if name in WHERE}
-        anew = option_words({"training": where})
-        tasks = [
-            Task(
-                label=cell.label,
-                identity=identity(cell.config, checksums[cell.config.data]),
-                tags={**own, **cell.values},
-                fit=[*without(words, "--tracking-uri"), "--parent", parent.id, *tag_words({**own, **cell.values})],
-                anew=anew,
-                uri=uri,
-                experiment=parent.experiment,
-                parent=parent.id,
-                folder=parent.folder / "cells",
-                directory=Path.cwd(),
-                # By the environment: an address may hold a password, and everybody sees a process's arguments.
-                environment={"MLFLOW_TRACKING_URI": uri, TRUST: os.environ.get(TRUST, "")},
-            )
-            for cell, words in zip(cells, commands, strict=True)
-        ]
-        extent = ", ".join(f"{each.name} {len(each.values)}" for each in axes)
-        out.print(
-            f"grid {parent.name}: {len(tasks)} cells ({extent}), "
-            f"{min(launcher.slots, len(tasks))} at a time, files in {parent.folder}"
-        )
-        with GridDisplay(out, launcher.slots) as shown:
-            standing = work_on(tasks, launcher, shown)
-        _sum_up(standing, parent, out)
-    return 1 if standing.failed else 0
+def _work(tasks: Sequence[Task], launcher: Launcher, out: Any) -> Standing:
+    with GridDisplay(out, launcher.slots) as shown:
+        return work_on(tasks, launcher, shown)
 
 
 def _launcher(asked: Asked, base: Config, uri: str, cells: int) -> Launcher:

@@ -11,6 +11,9 @@ from pyro_vrnn.commands.options import by_room, option, tracking_uri
 @click.command("compare")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("--parent", metavar="RUN", help="The finished cells of a grid.")
+@click.option(
+    "--trials", is_flag=True, help="The trials of that grid's search: their validation scores, and the chosen."
+)
 @option("--experiment", "tracking.experiment", "All finished runs of an experiment; default pyro_vrnn.")
 @click.option("--format", "form", type=click.Choice(["rich", "markdown", "latex", "csv"]), help="Default: rich.")
 @click.option(

@@ -1,6 +1,7 @@
 """What ``compare`` does: collect runs, make a table of them, print or write it."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pyro_vrnn.commands import display
+from pyro_vrnn.comparison import trials as tables
 from pyro_vrnn.comparison.formats import Piece, Sheet, comma_separated, latex, markdown, sheets, text
 from pyro_vrnn.comparison.runs import collect
 from pyro_vrnn.comparison.table import blocks
@@ -32,6 +34,7 @@ class Asked:
 
     runs: tuple[str, ...]
     parent: str | None
+    trials: bool
     experiment: str | None
     form: str | None
     layout: str
@@ -51,12 +54,23 @@ def run(asked: Asked) -> None:
     if len(named) > 1:
         raise ConfigurationError(f"compare: {' and '.join(named)} both say which runs; pass one of them")
     form = asked.form or ("rich" if asked.out is None else ENDINGS.get(asked.out.suffix.lower(), "rich"))
+    if asked.trials:
+        if asked.parent is None:
+            raise ConfigurationError("--trials: whose? pass --parent with the run of the search")
+        trials, how = tables.collect_trials(asked.parent, uri=tracking_uri(asked.uri))
+        _put([tables.sheet(trials, how)], lambda: tables.comma_separated(trials), form, asked.out)
+        return
     runs, remarks = collect(asked.runs, asked.parent, asked.experiment, uri=tracking_uri(asked.uri))
     found = blocks(runs, asked.units, layout=asked.layout)
     if not any(cell for block in found for row in block.rows for cell in row.cells):
         raise ConfigurationError("--units bits: the data have no integer grid; compare in nats")
     pages = sheets(found, asked.units, asked.layout, display.words, remarks)
-    if form == "rich" and asked.out is None:
+    _put(pages, lambda: comma_separated(found, asked.units), form, asked.out)
+
+
+def _put(pages: list[Sheet], commas: Callable[[], str], form: str, out: Path | None) -> None:
+    """Prints tables, or writes them to a file."""
+    if form == "rich" and out is None:
         _draw(pages, display.console())
         return
     if form == "rich":
@@ -64,13 +78,13 @@ def run(asked: Asked) -> None:
         _draw(pages, Console(file=page, width=200, highlight=False, markup=False, soft_wrap=True))
         words = page.getvalue()
     elif form == "csv":
-        words = comma_separated(found, asked.units)
+        words = commas()
     else:
         words = {"markdown": markdown, "latex": latex}[form](pages)
-    if asked.out is None:
+    if out is None:
         click.echo(words, nl=False)
     else:
-        write_whole(asked.out, words.encode())
+        write_whole(out, words.encode())
 
 
 def _draw(pages: list[Sheet], out: Console) -> None:

@@ -17,6 +17,12 @@ from pyro_vrnn.tracking import PARENT, RunRecord, fetch, find_run, find_runs
 from pyro_vrnn.training.config import Config, read
 from pyro_vrnn.training.identity import WHERE
 
+#: The tag that says what a run of a search is.
+STAGE = "stage"
+
+#: What it says: one of those chosen from; one of the chosen values; one of values that are no longer the chosen ones.
+TRIAL, FINAL, SUPERSEDED = "trial", "final", "superseded"
+
 #: What says nothing of a model: the same for all of one test set.
 REFERENCES = ("iid_gaussian", "diagonal_innovations", "generating_model")
 
@@ -158,6 +164,10 @@ def collect(
         records = [record for record in find_runs(name, uri=uri) if "grid" not in record.tags]
     remarks = []
     if not references:
+        trials = [record for record in records if record.tags.get(STAGE) in (TRIAL, SUPERSEDED)]
+        records = [record for record in records if record not in trials]
+        if trials:
+            remarks.append(f"{len(trials)} trials are left out; compare --parent with --trials shows them")
         left = [record for record in records if record.status != "FINISHED"]
         records = [record for record in records if record.status == "FINISHED"]
         if left:

@@ -118,6 +118,24 @@ def test_a_run_of_another_grid_is_not_touched(task):
     assert run in {each.id for each in find_runs("grids", uri=task.uri)}
 
 
+@pytest.mark.parametrize("anywhere", [False, True])
+def test_a_finished_trial_of_another_grid_counts_and_stays_where_it_is(task, anywhere):
+    other = TrackedRun.start(uri=task.uri, experiment="grids", name="other", parameters={}, tags={})
+    other.finish()
+    made = TrackedRun.start(
+        **{"uri": task.uri, "experiment": "grids", "name": "r", "parameters": {}, "parent": other.id},
+        tags={"configuration": task.identity},
+    )
+    made.finish()
+    task = task._replace(anywhere=anywhere)
+    found = begin(task)
+    if not anywhere:
+        _ended(task, found.process)
+    assert found.finding is (Finding.FINISHED if anywhere else Finding.BEGUN)
+    kept = find_run(made.id, uri=task.uri)
+    assert (kept.tags[PARENT], "axis" in kept.tags) == (other.id, False)
+
+
 def test_a_run_that_is_resumed_by_hand_is_waited_for(task):
     run = _run(task, checkpoint=True, status="KILLED")
     lock = folder_of(find_run(run, uri=task.uri)) / "lock"
