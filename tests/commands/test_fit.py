@@ -140,10 +140,12 @@ def test_killed_between_checkpoints_resumes_with_a_history_without_doubles(tmp_p
     resumed = shell(tmp_path, "fit", "--resume", "dead", "--epochs", "12")
     out, err = resumed.communicate(timeout=120)
     assert resumed.returncode == 0, err + out
+    assert "did not take everything" not in err, err
     monkeypatch.chdir(tmp_path)
     run = find_run("dead", uri=URI)
     history = MlflowClient(URI).get_metric_history(run.id, "train/bound")
     steps = [point.step for point in history]
+    assert steps, out + err
     assert sorted(steps) == list(range(1, max(steps) + 1))
 
 
