@@ -80,19 +80,28 @@ class Measured(NamedTuple):
 
 def table(found: Sequence[Measured], kind: str, title: str) -> Table:
     """A row for each source: the median of each measure, the middle nine tenths, and where there is one its ICC."""
+    headings, cells, caption = cells_of(found, kind)
+    made = Table(title=title, caption=caption, box=box.SIMPLE, title_justify="left", caption_justify="left")
+    made.add_column("")
+    for heading in headings:
+        made.add_column(heading, justify="right")
+    for row in cells:
+        made.add_row(*row)
+    return made
+
+
+def cells_of(found: Sequence[Measured], kind: str) -> tuple[list[str], list[list[str]], str]:
+    """Headings, rows whose first cell is a name, and what they mean, of :func:`table`."""
     units = UNITS[kind]
     lines = ["median (5 % to 95 %) over samples", *(f"{_words(name)}: {about}" for name, (_, about) in units.items())]
     if any(each.intraclass is not None for each in found):
         lines.append("ICC: share of the variance that lies between samples, not between the parts of one")
-    made = Table(title=title, caption="\n".join(lines), box=box.SIMPLE, title_justify="left", caption_justify="left")
-    made.add_column("")
-    made.add_column("n", justify="right")
-    for name, (unit, _) in units.items():
-        made.add_column(_words(name) + (f", {unit}" if unit else ""), justify="right")
-    for each in found:
-        cells = [_cell(name, numbers) for name, numbers in each.summary().items()]
-        made.add_row(each.title, str(each.number), *cells)
-    return made
+    headings = ["n", *(_words(name) + (f", {unit}" if unit else "") for name, (unit, _) in units.items())]
+    rows = [
+        [each.title, str(each.number), *(_cell(name, numbers) for name, numbers in each.summary().items())]
+        for each in found
+    ]
+    return headings, rows, "\n".join(lines)
 
 
 def rows(found: Sequence[Measured]) -> dict[str, NDArray[Any]]:

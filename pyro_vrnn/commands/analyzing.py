@@ -1,18 +1,16 @@
 """What ``analyze`` does: load, follow, draw, measure, keep."""
 
 import json
-import re
 from collections import Counter as Counting
 from collections.abc import Iterator, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyro_vrnn import __version__
-from pyro_vrnn.commands import display
+from pyro_vrnn.commands import display, reporting
 from pyro_vrnn.commands.analyzed import UNITS, Measured, rows, table
-from pyro_vrnn.commands.picturing import Asked, Member, figure_2, inks, sounds
+from pyro_vrnn.commands.picturing import Asked, Member, draw
 from pyro_vrnn.commands.progress import Told, progress
 from pyro_vrnn.commands.subject import open_model, subject_of
 from pyro_vrnn.commands.tables import write_table
@@ -69,7 +67,14 @@ def run(references: Sequence[str], given: dict[str, dict[str, Any]], asked: Aske
     names = _names(references, models)
     with progress(console) as told:
         subjects = [subject_of(trained, options, part=part, seed=asked.seed, told=told) for trained in models]
-        found = analyze([Member(*each) for each in zip(names, models, subjects, strict=True)], asked, told)
+        members = [Member(*each) for each in zip(names, models, subjects, strict=True)]
+        found = analyze(members, asked, told)
+        # The page is of one run and what it did not see.
+        whole = len(opened) == 1 and opened[0][1] and part == "test" and "source" not in options
+        reported = reporting.Run.stored(references[0], uri) if whole else None
+        report = (
+            {} if reported is None else reporting.contents(reported, members[0], asked, found.figures, found.measured)
+        )
     console.print(subjects[0].title)
     for name, use in found.uses.items():
         console.print(f"{name}: {use.line()}")
@@ -103,16 +108,23 @@ def run(references: Sequence[str], given: dict[str, dict[str, Any]], asked: Aske
         "measured": [each.as_dict() for each in found.measured],
     }
     contents = dict(_contents(found, record))
+    page = report.pop(reporting.FILE, None)
+    contents |= report
     with one_line(asked.out):
         asked.out.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_whole(asked.out / name, content)
+    if page is not None:
+        write_whole(asked.out / reporting.FILE, page)
     console.print(f"{len(contents)} files in {asked.out}: {', '.join(contents)}")
     for name, reference, (_, tracked) in zip(names, references, opened, strict=True):
         if tracked:
             metrics = _metrics(found.measured, name, "data" if "source" in options else part)
             log_results(reference, metrics, [asked.out / file for file in contents], uri=uri, under="analysis")
             console.print(f"kept with run {reference} under analysis/")
+    if page is not None:
+        log_results(references[0], {}, [asked.out / reporting.FILE], uri=uri)
+        console.print(f"{'report:':<12} {asked.out / reporting.FILE}")
     return found
 
 
@@ -124,19 +136,13 @@ def analyze(members: Sequence[Member], asked: Asked, told: Told = lambda what, d
         asked: How much of it.
         told: Told of the progress.
     """
-    figures, uses = dict[str, "Figure"](), dict[str, LatentUse]()
-    for k, member in enumerate(members):
-        told("follow", k, len(members))
-        if member.trained.net.has_latents:
-            uses[member.name] = latent_use(member.trained.net, member.subject.batches(64), seed=asked.seed)
-            figures[f"figure-2-{_file(member.name)}"] = figure_2(member, asked.count, seed=asked.seed)
-    told("follow", len(members), len(members))
-    kind = members[0].kind
-    compared = {"audio": sounds, "pen": inks}.get(kind)
-    if compared is None:
-        return Analysis(kind, figures, [], uses)
-    made, measured = compared(members, asked, told)
-    return Analysis(kind, {**figures, **made}, measured, uses)
+    uses = {
+        member.name: latent_use(member.trained.net, member.subject.batches(64), seed=asked.seed)
+        for member in members
+        if member.trained.net.has_latents
+    }
+    figures, measured = draw(members, asked, told)
+    return Analysis(members[0].kind, figures, measured, uses)
 
 
 def _check_alike(references: Sequence[str], models: Sequence[TrainedModel]) -> None:
@@ -165,10 +171,6 @@ def _names(references: Sequence[str], models: Sequence[TrainedModel]) -> list[st
     return [name if names.count(name) == 1 else f"{name} ({k + 1})" for k, name in enumerate(names)]
 
 
-def _file(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name).strip("-")
-
-
 def _metrics(found: Sequence[Measured], name: str, prefix: str) -> dict[str, float]:
     return {
         f"{prefix}/{each.written}_{measure}": value
@@ -180,12 +182,11 @@ def _metrics(found: Sequence[Measured], name: str, prefix: str) -> dict[str, flo
 
 
 def _contents(found: Analysis, record: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    from pyro_vrnn.figures.files import png, svg
+
     for name, figure in found.figures.items():
-        for ending in ("png", "svg"):
-            held = BytesIO()
-            # The same figure is the same bytes on every day.
-            figure.savefig(held, format=ending, metadata={"Date": None} if ending == "svg" else None)
-            yield f"{name}.{ending}", held.getvalue()
+        yield f"{name}.png", png(figure)
+        yield f"{name}.svg", svg(figure)
     yield "analysis.json", json.dumps(record, indent=1).encode()
     if found.measured:
         with TemporaryDirectory() as aside:

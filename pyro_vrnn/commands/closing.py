@@ -19,21 +19,9 @@ COMPARED = {
 
 def close(tracked: TrackedRun, config: Config, corpus: Corpus, found: Evaluation, out: Console) -> None:
     """Prints the results with their kinds and units, where the run lies, and what to type next."""
-    out.print(
-        display.results_table(
-            found.estimates,
-            f"test set: {len(corpus.test)} sequences, standardised by the training set",
-            found.compressions,
-        )
-    )
-    if corpus.kind == "audio" and corpus.std_lsb is not None and not corpus.lossless:
-        out.print("bits are per 16-bit step of the decoded audio: the source was resampled, mixed or lossy")
-    for line in display.gap_lines(found.estimates):
+    out.print(table(corpus, found))
+    for line in remarks(corpus, found):
         out.print(line)
-    if found.use is not None:
-        out.print(found.use.line())
-    if found.floor is not None:
-        out.print(found.floor.line())
     for warning in found.warnings:
         out.print(f"warning: {warning}")
     out.print(f"run {tracked.name} ({tracked.id}), files in {tracked.folder}")
@@ -52,6 +40,20 @@ def close(tracked: TrackedRun, config: Config, corpus: Corpus, found: Evaluation
         ("open the UI", f"python cli.py ui{store}   then {ui_address(tracked.uri, tracked)}"),
     ):
         out.print(f"{words + ':':<12} {line}")
+
+
+def table(corpus: Corpus, found: Evaluation) -> display.ResultsTable:
+    """Of the test set's results."""
+    title = f"test set: {len(corpus.test)} sequences, standardised by the training set"
+    return display.results_table(found.estimates, title, found.compressions)
+
+
+def remarks(corpus: Corpus, found: Evaluation) -> list[str]:
+    """What there is to say below the table."""
+    lines = display.gap_lines(found.estimates)
+    if corpus.kind == "audio" and corpus.std_lsb is not None and not corpus.lossless:
+        lines.insert(0, "bits are per 16-bit step of the decoded audio: the source was resampled, mixed or lossy")
+    return lines + [each.line() for each in (found.use, found.floor) if each is not None]
 
 
 def _another(variant: str) -> str:

@@ -10,6 +10,7 @@ from pyro_vrnn.commands.options import (
     by_room,
     data_options,
     option,
+    report_option,
     split_options,
     tag_option,
     tracking_uri,
@@ -58,6 +59,7 @@ COUNT = click.IntRange(min=1)
 @option("--name", "tracking.name", "Name of the run; default: variant, data, seed and time.")
 @option("--parent", "tracking.parent", "Show the run under this one, of the same experiment.", metavar="RUN")
 @tag_option
+@report_option
 @click.option("--config", type=click.Path(path_type=Path), help="A stored configuration; options given beside it win.")
 @click.option("--set", "settings", multiple=True, metavar="ROOM.NAME=VALUE", help="Any value of the configuration.")
 @trust_option

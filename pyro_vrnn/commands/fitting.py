@@ -10,18 +10,21 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from pyro_vrnn.commands import closing, display
+from pyro_vrnn.commands import closing, display, reporting
 from pyro_vrnn.commands.evaluating import Evaluation, Request, evaluate
 from pyro_vrnn.commands.integers import check_bits
 from pyro_vrnn.commands.linked import datasets
 from pyro_vrnn.commands.parts_typed import trust_parts
+from pyro_vrnn.commands.picturing import Member
 from pyro_vrnn.commands.progress import progress
 from pyro_vrnn.commands.ranks import joined, launches, same_data, settled, train_along
 from pyro_vrnn.commands.resuming import checkpoint_of, stored_config
+from pyro_vrnn.commands.snapshots import Snapshots
 from pyro_vrnn.commands.subject import Subject
 from pyro_vrnn.commands.supervising import report, supervise
 from pyro_vrnn.commands.tables import sequence_table, write_table
 from pyro_vrnn.data import Corpus, load, look, runs
+from pyro_vrnn.errors import UserError
 from pyro_vrnn.inference.estimators import ESTIMATORS
 from pyro_vrnn.inference.results import Estimate, Scale
 from pyro_vrnn.model import own
@@ -131,7 +134,10 @@ def _train_and_score(
 ) -> dict[str, Any]:
     folder = tracked.folder
     bound = ESTIMATORS[validated_by(config.training.objective, net)].kind.mark
-    watcher = _Watcher(tracked, bound, out)
+    trained = TrainedModel(net, config.kept(), corpus.describe())
+    reported = config.tracking.report is not False
+    snapshots = Snapshots(trained, tracked, config.training.seed) if reported else None
+    watcher = _Watcher(tracked, bound, out, snapshots)
     trainer = Trainer(net, corpus.train, corpus.validation, config.training, folder / "checkpoint", watcher, world)
     watcher.expect(trainer)
     if checkpoint is not None:
@@ -160,7 +166,8 @@ def _train_and_score(
     out.print(
         f"training {why}, {display.duration(time.monotonic() - started)}; scoring epoch {done.best_epoch}'s state"
     )
-    found = _score(config, corpus, net, folder, out)
+    subject = _test_set(corpus)
+    found = _score(config, subject, net, folder, out)
     results = display.as_json(
         found.estimates,
         compressions=found.compressions,
@@ -181,6 +188,13 @@ def _train_and_score(
         warnings=found.warnings,
         data=corpus.describe(),
         skipped=[list(item) for item in corpus.skipped],
+        said=reporting.said(
+            closing.table(corpus, found),
+            closing.remarks(corpus, found),
+            corpus.lines(),
+            name_of(next(net.parameters()).device),
+            provenance(),
+        ),
     )
     metrics = {f"test/{name}": value for name, value in found.metrics().items()}
     if done.step > begun or "test/iid_gaussian" not in find_run(tracked.id, uri=tracked.uri).metrics:
@@ -191,10 +205,11 @@ def _train_and_score(
     for path in (folder / "results.json", folder / SEQUENCES, folder / "model", folder / "checkpoint"):
         tracked.artifact(path)
     test = datasets(corpus)["test"]
-    trained = TrainedModel(net, config.kept(), corpus.describe())
     tags = {"variant": config.model.variant, "data": corpus.name, "seed": str(config.training.seed)}
     tracked.model(model_record(trained, folder / "model", tracked.name, tags, (test.name, test.digest)), "test/")
     closing.close(tracked, config, corpus, found, out)
+    if reported:
+        _report(results, Member(config.model.variant, trained, subject), tracked, out)
     if not completed:
         tracked.finish("KILLED", "ended by Ctrl-C")
         raise InterruptedRunError
@@ -204,8 +219,8 @@ def _train_and_score(
 class _Watcher:
     """Tells the display and the tracked run."""
 
-    def __init__(self, tracked: TrackedRun, mark: str, out: Console) -> None:
-        self.tracked, self.mark, self.out = tracked, mark, out
+    def __init__(self, tracked: TrackedRun, mark: str, out: Console, snapshots: Snapshots | None) -> None:
+        self.tracked, self.mark, self.out, self.snapshots = tracked, mark, out, snapshots
 
     def expect(self, trainer: Trainer) -> None:
         """Sets the bar's length."""
@@ -221,13 +236,41 @@ class _Watcher:
         metrics = {f"validation/{name}": value for name, value in validation.metrics().items()}
         self.tracked.log(progress.step, {**metrics, "validation/best": progress.best, "epoch": progress.epoch})
         self.shown.epoch(progress, validation, improved)
+        if self.snapshots is not None:
+            self.snapshots.epoch(progress.epoch, progress.step)
 
     def checkpointed(self, progress: Standing) -> None:
         """After each checkpoint."""
         self.tracked.checkpointed(progress.step)
 
 
-def _score(config: Config, corpus: Corpus, net: VRNN, folder: Path, out: Console) -> Evaluation:
+def _report(results: dict[str, Any], member: Member, tracked: TrackedRun, out: Console) -> None:
+    """The last thing: whatever happens to it, the run is scored and kept."""
+    try:
+        with progress(out) as told:
+            run = reporting.Run.here(results, tracked.folder, tracked.uri)
+            written = reporting.write(run, member, tracked.folder, told, seed=results["seed"])
+        for path in written:
+            tracked.artifact(path)
+    except (UserError, KeyboardInterrupt) as error:
+        why = "ended by Ctrl-C" if isinstance(error, KeyboardInterrupt) else str(error)
+        out.print(f"no report: {why}; make it with: python cli.py analyze {tracked.id[:8]} --out analysis")
+        return
+    out.print(f"{'report:':<12} {written[0]}")
+
+
+def _test_set(corpus: Corpus) -> Subject:
+    return Subject(
+        corpus.test,
+        Scale(corpus.width, corpus.std_lsb, corpus.dither),
+        f"test set: {len(corpus.test)} sequences, standardised by the training set",
+        corpus.describe(),
+        corpus.lossless,
+        corpus.references,
+    )
+
+
+def _score(config: Config, subject: Subject, net: VRNN, folder: Path, out: Console) -> Evaluation:
     """The test set, touched once; what it says of each sequence goes to the folder."""
     request = Request(
         particles=config.evaluation.particles,
@@ -236,17 +279,9 @@ def _score(config: Config, corpus: Corpus, net: VRNN, folder: Path, out: Console
         seed=config.training.seed,
         carry=config.training.carry,
     )
-    subject = Subject(
-        corpus.test,
-        Scale(corpus.width, corpus.std_lsb, corpus.dither),
-        f"test set: {len(corpus.test)} sequences, standardised by the training set",
-        corpus.describe(),
-        corpus.lossless,
-        corpus.references,
-    )
     with progress(out) as told:
         found = evaluate(net, subject, request, told)
-    table = sequence_table(found.estimates, subject.names, corpus.test.speakers, subject.seconds)
+    table = sequence_table(found.estimates, subject.names, subject.sequences.speakers, subject.seconds)
     write_table(folder / SEQUENCES, table)
     return found
 

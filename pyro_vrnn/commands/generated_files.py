@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from pyro_vrnn.data.writing import clipped, wav_writer
 from pyro_vrnn.training.files import one_line, whole_file, write_whole
 
+#: What is written, in words.
+WRITTEN = {"sample": "samples drawn from the emission", "mean": "means of the emission, not samples"}
+#: What each step read of the past, where x was not fed back.
+READ = {"reconstruct": "; each step read the real frames before it"}
 #: Seconds of each sound that a picture shows, and how many sounds.
 SHOWN, ROWS = 4.0, 8
 
@@ -58,11 +62,12 @@ class Sound(AbstractContextManager["Sound"]):
     ) -> None:
         self._open.__exit__(kind, error, trace)
         if error is None and self._shown:
+            from pyro_vrnn.figures.files import png
             from pyro_vrnn.figures.sound import waves
 
             shown = np.concatenate(self._shown, 1)[:, : int(SHOWN * self.rate)]
             rows = dict(zip(self.names, shown, strict=False))
-            write_whole(self.picture, _png(waves(rows, self.rate, self.words[0])))
+            write_whole(self.picture, png(waves(rows, self.rate, self.words[0])))
 
     def written(self) -> list[Path]:
         """The files, and the picture."""
@@ -86,6 +91,7 @@ class Ink(AbstractContextManager["Ink"]):
     ) -> None:
         if error is not None:
             return
+        from pyro_vrnn.figures.files import png
         from pyro_vrnn.figures.ink import ink, svg
 
         for name, words, points in zip(self.names, self.words, np.concatenate(self._pieces, 1), strict=True):
@@ -95,7 +101,7 @@ class Ink(AbstractContextManager["Ink"]):
             for ending, content in (
                 (".csv", text.getvalue().encode()),
                 (".svg", drawing.encode()),
-                (".png", _png(ink(points, title=name))),
+                (".png", png(ink(points, title=name))),
             ):
                 self._paths.append(self.folder / f"{name}{ending}")
                 write_whole(self._paths[-1], content)
@@ -155,9 +161,3 @@ def _wav(path: Path, rate: int, title: str, comment: str) -> Iterator[Callable[[
     """A WAV file that is whole or not there."""
     with one_line(path), whole_file(path) as file, wav_writer(file, rate, title=title, comment=comment) as write:
         yield write
-
-
-def _png(figure: Any) -> bytes:
-    held = BytesIO()
-    figure.savefig(held, format="png")
-    return held.getvalue()

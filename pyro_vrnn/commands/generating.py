@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyro_vrnn import __version__
 from pyro_vrnn.commands import display
-from pyro_vrnn.commands.generated_files import files_of
+from pyro_vrnn.commands.generated_files import READ, WRITTEN, files_of
 from pyro_vrnn.commands.progress import Counter, Told, progress
 from pyro_vrnn.commands.subject import Subject, open_model, subject_of
 from pyro_vrnn.data.writing import ROUNDING, restored
@@ -26,10 +26,6 @@ from pyro_vrnn.training.saving import TrainedModel
 
 #: Length by default, where values have a rate and where they have none.
 SECONDS, FRAMES = 2.0, 200
-#: What is written, in words.
-WRITTEN = {"sample": "samples drawn from the emission", "mean": "means of the emission, not samples"}
-#: What each step read of the past, where x was not fed back.
-READ = {"reconstruct": "; each step read the real frames before it"}
 
 
 @dataclass(frozen=True)

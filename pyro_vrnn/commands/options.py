@@ -123,6 +123,10 @@ trust_option = click.option(
     help="Let this module's code be run for a stored part of your own.",
 )
 
+report_option = flag(
+    "--report/--no-report", "tracking.report", "Samples while training and a page at its end; default: yes."
+)
+
 tracking_uri = option(
     "--tracking-uri", "tracking.uri", "MLflow store or server; default: mlruns/mlflow.db.", metavar="URI"
 )

@@ -1,5 +1,6 @@
 """Figs. 2, 3 and 4 of loaded models, with measures of what they make: what ``analyze`` and reports share."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from pyro_vrnn.commands.analyzed import UNITS, Measured
+from pyro_vrnn.commands.generated_files import WRITTEN
 from pyro_vrnn.commands.progress import Told
 from pyro_vrnn.commands.subject import Subject
 from pyro_vrnn.inference.generation import generate, together
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 
 #: Frames of an example that Fig. 2 shows at most.
 SHOWN = 512
-#: What a figure of made sound says of it.
-SAID = {"sample": "samples drawn from the emission", "mean": "means of the emission, while samples were fed back"}
 
 Array = NDArray[np.float64]
 
@@ -70,6 +70,30 @@ class Member(NamedTuple):
         return self.subject.sequences.kind
 
 
+def draw(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[str, Figure], list[Measured]]":
+    """Fig. 2 of each model with latents, and Fig. 3 or 4 over real data and all models with measures.
+
+    Args:
+        members: At least one, all of the same kind of data, frame and rate; the first one's data are the real ones.
+        asked: How much of it.
+        told: Told of the progress.
+
+    Returns:
+        Figures by the names of their files, without an ending; measures of real samples and of what each model makes,
+        none of rows of numbers.
+    """
+    figures = dict[str, "Figure"]()
+    for k, member in enumerate(members):
+        told("follow", k, len(members))
+        if member.trained.net.has_latents:
+            name = re.sub(r"[^\w.-]+", "-", member.name).strip("-")
+            figures[f"figure-2-{name}"] = figure_2(member, asked.count, seed=asked.seed)
+    told("follow", len(members), len(members))
+    compared = {"audio": sounds, "pen": inks}.get(members[0].kind)
+    made, measured = ({}, []) if compared is None else compared(members, asked, told)
+    return {**figures, **made}, measured
+
+
 def figure_2(member: Member, count: int, *, seed: int = 0) -> "Figure":
     """Fig. 2 of a model with latents, on examples spread evenly over its data.
 
@@ -84,7 +108,7 @@ def figure_2(member: Member, count: int, *, seed: int = 0) -> "Figure":
         "arrays": paths.Rows,
     }
     sequences, net, examples = member.subject.sequences, member.trained.net, []
-    for i in _spread(len(sequences), count):
+    for i in spread(len(sequences), count):
         x = sequences.read(i, 0, SHOWN)
         path = latent_path(net, torch.from_numpy(x)[None], seed=seed)
         cut = f", the first {SHOWN} of {sequences.lengths[i]} frames" if sequences.lengths[i] > SHOWN else ""
@@ -133,7 +157,7 @@ def sounds(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[s
     told("draw", len(members), len(members))
     figures = {
         f"figure-3-{written}": draw(
-            {name: samples[0] for name, samples in each.items()}, rate, f"Fig. 3: {SAID[written]}", spectra=each
+            {name: samples[0] for name, samples in each.items()}, rate, f"Fig. 3: {WRITTEN[written]}", spectra=each
         )
         for written, each in shown.items()
     }
@@ -180,7 +204,7 @@ def real_samples(subject: Subject, count: int, frames: int | None) -> list[Array
     enough = np.flatnonzero(joined.lengths >= (frames or 0))
     among = enough if len(enough) else np.arange(len(joined))
     taken = []
-    for i in among[_spread(len(among), count)]:
+    for i in among[spread(len(among), count)]:
         length = int(joined.lengths[i])
         start = max(0, (length - (frames or length)) // 2)
         x = joined.read(int(i), start, start + (frames or length))
@@ -197,7 +221,7 @@ def made_samples(trained: TrainedModel, count: int, frames: int, seed: int) -> d
     return {written: restored(x.cpu(), trained.data) for written, x in both.items()}
 
 
-def _spread(length: int, count: int) -> list[int]:
+def spread(length: int, count: int) -> list[int]:
     """So many of the positions up to a length, evenly, none twice."""
     return sorted({int(i) for i in np.linspace(0, length - 1, min(length, count)).round()})
 

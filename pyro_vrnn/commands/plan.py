@@ -53,8 +53,9 @@ class Plan:
         return cells, refused
 
     def words(self, cell: grids.Cell) -> list[str]:
-        """Arguments of ``fit`` that make a cell's run."""
-        return fit_words(self.axes, cell, self.given, self.config, self.settings)
+        """Arguments of ``fit`` that make a cell's run, which ends without a report unless that was asked for."""
+        words = fit_words(self.axes, cell, self.given, self.config, self.settings)
+        return words if self.configure().tracking.report is not None else [*words, "--no-report"]
 
     def tasks(
         self,

@@ -7,7 +7,16 @@ from pyro_vrnn.tracking.families import PARENT, adopt, being_written, folder_of,
 from pyro_vrnn.tracking.locks import Handed
 from pyro_vrnn.tracking.models import ModelRecord
 from pyro_vrnn.tracking.provenance import provenance
-from pyro_vrnn.tracking.records import RunRecord, deliver_run, fetch, find_run, find_runs, log_results
+from pyro_vrnn.tracking.records import (
+    RunRecord,
+    deliver_run,
+    fetch,
+    find_run,
+    find_runs,
+    history,
+    journalled,
+    log_results,
+)
 from pyro_vrnn.tracking.registry import fetch_model, is_address, register
 from pyro_vrnn.tracking.run import DatasetRecord, TrackedRun
 from pyro_vrnn.tracking.signals import Terminated
@@ -32,7 +41,9 @@ __all__ = [
     "find_run",
     "find_runs",
     "folder_of",
+    "history",
     "is_address",
+    "journalled",
     "log_results",
     "provenance",
     "register",

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from pyro_vrnn.tracking.journal import Journal, Record, ends_record, read
+from pyro_vrnn.tracking.journal import FILE, Journal, Record, ends_record, read
 from pyro_vrnn.tracking.names import cut
 from pyro_vrnn.tracking.outbox import Ending, Outbox
 
@@ -44,6 +44,9 @@ class Destination(Protocol):
 
     def artifact(self, path: Path, under: str) -> None:
         """Store a file or a folder, under its own name, in an artifact folder."""
+
+    def image(self, path: Path, key: str, step: int) -> None:
+        """Store a PNG as what was seen under a name at a step."""
 
     def model(self, path: Path) -> None:
         """Store the model that a file describes."""
@@ -98,7 +101,7 @@ class Delivery:
     @classmethod
     def of(cls, folder: Path, destination: Destination) -> "Delivery":
         """Open a run's working folder."""
-        outbox, path = Outbox.load(folder / "outbox.json"), folder / "journal.jsonl"
+        outbox, path = Outbox.load(folder / "outbox.json"), folder / FILE
         path.touch()
         if not ends_record(path, outbox.delivered):
             outbox.delivered = 0
@@ -114,6 +117,7 @@ class Delivery:
             self._progress()
             self._ending()
             self._artifacts()
+            self._images()
             self._models()
 
     def rewind(self, step: int) -> bool:
@@ -160,6 +164,14 @@ class Delivery:
                 raise
             with self.outbox.change():
                 self.outbox.artifacts.pop(0)
+
+    def _images(self) -> None:
+        while self.outbox.images:
+            name, key, step = self.outbox.images[0]
+            if Path(name).exists():
+                self.destination.image(Path(name), key, step)
+            with self.outbox.change():
+                self.outbox.images.pop(0)
 
     def _models(self) -> None:
         while self.outbox.models:

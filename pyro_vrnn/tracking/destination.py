@@ -61,6 +61,13 @@ class MlflowRun:
         """Store a file or a folder, under its own name, in an artifact folder."""
         self.client.log_artifact(self.run, str(path), under or None)
 
+    def image(self, path: Path, key: str, step: int) -> None:
+        """Store a PNG so that the interface has a slider over the steps of its name."""
+        from PIL import Image
+
+        with Image.open(path) as image:
+            self.client.log_image(self.run, image, key=key, step=step, synchronous=True)
+
     def model(self, path: Path) -> None:
         """Store the model that a file describes, in MLflow's own format, with its metrics."""
         log_model(self.client, self.run, path)

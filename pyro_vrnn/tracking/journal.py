@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+#: Its name in a run's working folder.
+FILE = "journal.jsonl"
+
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 

@@ -30,6 +30,7 @@ class Outbox:
         step: The highest step that was ever handed to the store; written BEFORE the call, so that it also covers what
             a process was delivering when it died.
         artifacts: Files and folders the store refused so far, each with the artifact folder it belongs under.
+        images: Pictures the store does not have yet, each with the name and the step it is shown under.
         models: Descriptions of models (:mod:`pyro_vrnn.tracking.models`) the store refused so far.
         ending: Set when the run has ended and the store may not know.
     """
@@ -39,6 +40,7 @@ class Outbox:
     delivered: int = 0
     step: int = -1
     artifacts: list[tuple[str, str]] = field(default_factory=list)
+    images: list[tuple[str, str, int]] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     ending: Ending | None = None
 
@@ -53,9 +55,10 @@ class Outbox:
         """
         try:
             entries = json.loads(path.read_bytes())
-            entries = {"models": [], **entries}  # accounts from before there were models
+            entries = {"models": [], "images": [], **entries}  # accounts from before there were any
             outbox = cls(path, **{name: entries[name] for name in _STORED})
             outbox.artifacts = [(name, under) for name, under in outbox.artifacts]
+            outbox.images = [(name, key, step) for name, key, step in outbox.images]
             outbox.ending = Ending(**entries["ending"]) if entries["ending"] else None
             return outbox
         except (OSError, ValueError, KeyError, TypeError):

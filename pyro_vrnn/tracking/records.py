@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pyro_vrnn.errors import TrackingError
 from pyro_vrnn.tracking.delivery import BATCH, DELIVERED, Delivery, points_of
 from pyro_vrnn.tracking.destination import MlflowRun
-from pyro_vrnn.tracking.journal import Record
+from pyro_vrnn.tracking.journal import FILE, Record, read
 from pyro_vrnn.tracking.locks import SUPPORTED, Ownership
 from pyro_vrnn.tracking.names import Names
 from pyro_vrnn.tracking.outbox import Ending
@@ -129,6 +129,37 @@ def fetch(reference: str, under: str, *, uri: str) -> Path:
         copies = working_folder(record, store) / "fetched"
         copies.mkdir(parents=True, exist_ok=True)
         return Path(client.download_artifacts(record.id, under, str(copies)))
+
+
+def history(reference: str, names: Sequence[str], *, uri: str) -> dict[str, list[tuple[int, float]]]:
+    """Steps and values of metrics, as the store and the run's journal, where that is on this machine, have them.
+
+    Args:
+        reference: The run.
+        names: Of metrics; those that it does not have are left out.
+        uri: The store.
+
+    Raises:
+        TrackingError: If the run or the store is not there.
+    """
+    record = find_run(reference, uri=uri)
+    store = Store.at(uri)
+    client = store.open()
+    found: dict[str, dict[int, float]] = {name: {} for name in names}
+    with explained(store.uri, f"reading the history of run {record.name}"):
+        for name in record.metrics.keys() & found.keys():
+            found[name] = {point.step: point.value for point in client.get_metric_history(record.id, name)}
+    if FOLDER in record.tags:
+        for step, values in journalled(Path(record.tags[FOLDER])):
+            for name in values.keys() & found.keys():
+                found[name][step] = values[name]
+    return {name: sorted(points.items()) for name, points in found.items() if points}
+
+
+def journalled(folder: Path) -> list[tuple[int, Mapping[str, float]]]:
+    """Steps and metrics in the journal of a working folder; none where there is no such file."""
+    path = folder / FILE
+    return [(record.step, record.metrics) for record, _ in read(path)] if path.is_file() else []
 
 
 def log_results(

@@ -219,6 +219,18 @@ class TrackedRun:
             self._outbox.artifacts.append((str(path.absolute()), under))
         self._courier.start()
 
+    def image(self, path: Path, key: str, step: int) -> None:
+        """Have a PNG delivered as what was seen at a step; returns at once, whatever the store does.
+
+        Args:
+            path: The file, which has to stay.
+            key: What it shows: pictures of one name share a slider over their steps.
+            step: The optimiser step.
+        """
+        with self._outbox.change():
+            self._outbox.images.append((str(path.absolute()), key, step))
+        self._courier.start()
+
     def model(self, model: ModelRecord, prefix: str) -> None:
         """Store a model in MLflow's own format. If the store refuses, it is tried again with each delivery.
 

@@ -72,6 +72,9 @@ class TrackingOptions(BaseModel):
     name: str | None = Field(None, description="name of the run; None: variant, data and seed")
     parent: str | None = Field(None, description="run of the same experiment that it is shown under")
     tags: dict[str, str] | None = Field(None, description="further tags, to group runs by")
+    report: bool | None = Field(
+        None, description="show samples while training and end with a report; None: yes, but not in cells of a grid"
+    )
 
 
 class Config(BaseModel):

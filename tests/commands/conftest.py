@@ -21,7 +21,7 @@ from pyro_vrnn.training.saving import save_model
 
 CLI = Path(__file__).parents[2] / "cli.py"
 TINY = ["h=8", "z=2", "depth=1", *(f"{part}_width=6" for part in ("phi_x", "phi_z", "guide", "prior", "emission"))]
-SMALL = [word for value in TINY for word in ("--set", f"model.{value}")]
+SMALL = [*(word for value in TINY for word in ("--set", f"model.{value}")), "--set", "tracking.report=false"]
 
 
 @dataclass

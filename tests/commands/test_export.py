@@ -96,8 +96,9 @@ def test_the_folder_is_the_run_and_mlflow_scores_as_evaluate_does(fitted, tmp_pa
     assert set(usual["estimator"]) == {"smc_40"}
 
     kept = find_run("first", uri=URI)
-    (linked,) = mlflow.MlflowClient(URI).get_run(kept.id).outputs.model_outputs
-    logged = mlflow.MlflowClient(URI).get_logged_model(linked.model_id)
+    client = mlflow.MlflowClient(kept.uri)  # MLflow keeps what it opened by a relative address
+    (linked,) = client.get_run(kept.id).outputs.model_outputs
+    logged = client.get_logged_model(linked.model_id)
     on_model = {metric.key: metric.value for metric in logged.metrics}
     assert on_model == {name: value for name, value in kept.metrics.items() if name.startswith("test/")}
     assert {metric.dataset_name for metric in logged.metrics} == {"tones-test"}

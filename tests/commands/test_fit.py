@@ -143,7 +143,7 @@ def test_killed_between_checkpoints_resumes_with_a_history_without_doubles(tmp_p
     assert "did not take everything" not in err, err
     monkeypatch.chdir(tmp_path)
     run = find_run("dead", uri=URI)
-    history = MlflowClient(URI).get_metric_history(run.id, "train/bound")
+    history = MlflowClient(run.uri).get_metric_history(run.id, "train/bound")
     steps = [point.step for point in history]
     assert steps, out + err
     assert sorted(steps) == list(range(1, max(steps) + 1))

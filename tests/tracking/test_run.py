@@ -2,6 +2,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +175,12 @@ def train_until_told(run: TrackedRun, number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_run(number: signal.Signals, start: Start, client: Any, history: History) -> None:
+def test_a_signal_ends_the_run(
+    number: signal.Signals, start: Start, client: Any, history: History, request: pytest.FixtureRequest
+) -> None:
     run = start()
+    request.addfinalizer(partial(signal.signal, number, signal.getsignal(number)))
+    signal.signal(number, signal.SIG_DFL)  # nohup has SIGHUP ignored
     before = signal.getsignal(number)
     with pytest.raises(Terminated) as caught:
         train_until_told(run, number)
