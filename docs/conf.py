@@ -43,7 +43,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(torch|pyro|numpy|np|pydantic|annotated_types|click|rich|mlflow|matplotlib|nn)\b.*"),
     (r"py:.*", r"(collections|contextlib|pathlib|typing|types|enum|datetime|subprocess)\b.*"),
     # Imported for type checkers alone, or cut in pieces.
-    (r"py:class", r"Tensor|MlflowClient|DataFrame|Finding|(list|tuple)\[.*"),
+    (r"py:class", r"Tensor|MlflowClient|DataFrame|Figure|Finding|(list|tuple)\[.*"),
     (r"py:class", r"pyro_vrnn\..*\._\w+"),  # private bases
     # Type variables.
     (r"py:class", r"pyro_vrnn\.(commands\.options\.Function|data\.normaliser\.Values|training\.world\.Anything)"),

@@ -55,6 +55,9 @@ def run(references: Sequence[str], given: dict[str, dict[str, Any]], asked: Aske
     Raises:
         UserError: Anything a user can mend; then nothing is written.
     """
+
+    from pyro_vrnn.figures.files import png
+
     console, options = display.console(), given.get("data", {})
     if asked.out.exists() and not asked.out.is_dir():
         raise ConfigurationError(f"--out {asked.out}: a file; expected the name of a folder")
@@ -72,9 +75,8 @@ def run(references: Sequence[str], given: dict[str, dict[str, Any]], asked: Aske
         # The page is of one run and what it did not see.
         whole = len(opened) == 1 and opened[0][1] and part == "test" and "source" not in options
         reported = reporting.Run.stored(references[0], uri) if whole else None
-        report = (
-            {} if reported is None else reporting.contents(reported, members[0], asked, found.figures, found.measured)
-        )
+        drawn = {} if reported is None else {name: png(figure) for name, figure in found.figures.items()}
+        report = {} if reported is None else reporting.contents(reported, members[0], asked, drawn, found.measured)
     console.print(subjects[0].title)
     for name, use in found.uses.items():
         console.print(f"{name}: {use.line()}")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pyro_vrnn.commands import pieces
 from pyro_vrnn.commands.analyzed import Measured, cells_of
@@ -15,9 +15,6 @@ from pyro_vrnn.model.variants import ALIASES, VARIANTS
 from pyro_vrnn.report import Details, Line, Page, Panel, Picture, Table
 from pyro_vrnn.tracking import fetch, history, journalled
 from pyro_vrnn.training.files import one_line, whole_folder, write_whole
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 #: Its name, in a working folder and in the store.
 FILE = "report.html"
@@ -125,7 +122,7 @@ def page(
     run: Run,
     member: Member,
     made: Sequence[pieces.Made],
-    figures: "Mapping[str, Figure]",
+    figures: Mapping[str, bytes],
     measured: Sequence[Measured],
 ) -> str:
     """The page as HTML.
@@ -134,17 +131,15 @@ def page(
         run: What was trained.
         member: The model, and data that it did not see.
         made: To hear or look at.
-        figures: By name.
+        figures: PNG files by name.
         measured: Their measures.
     """
-    from pyro_vrnn.figures.files import png
-
     results, own = run.results, run.results["said"]
     name = results["name"]
     pictures = []
     for key, figure in figures.items():
         title, alternative = next(words for start, words in WORDS.items() if key.startswith(start))
-        pictures.append(Picture(title, alternative, png(figure)))
+        pictures.append(Picture(title, alternative, figure))
     measures = Table(*cells_of(measured, member.kind)) if measured else None
     listed = {each: [list(pair) for pair in results["results"][each].items()] for each in results["results"]}
     return Page(
@@ -184,9 +179,10 @@ def write(run: Run, member: Member, folder: Path, told: Told, *, seed: int) -> l
 
     asked = Asked(folder, count=COUNT, samples=SAMPLES, seed=seed)
     figures, measured = draw([member], asked, told)
-    made = contents(run, member, asked, figures, measured)
+    pngs = {name: png(figure) for name, figure in figures.items()}
+    made = contents(run, member, asked, pngs, measured)
     write_whole(folder / FILE, made.pop(FILE))
-    drawn = {f"{name}.png": png(figure) for name, figure in figures.items()}
+    drawn = {f"{name}.png": content for name, content in pngs.items()}
     drawn |= {f"{name}.svg": svg(figure) for name, figure in figures.items()}
     written = [folder / FILE]
     for name, files in (("figures", drawn), (pieces.FOLDERS.get(member.kind, ""), made)):
@@ -199,7 +195,7 @@ def write(run: Run, member: Member, folder: Path, told: Told, *, seed: int) -> l
 
 
 def contents(
-    run: Run, member: Member, asked: Asked, figures: "Mapping[str, Figure]", measured: Sequence[Measured]
+    run: Run, member: Member, asked: Asked, figures: Mapping[str, bytes], measured: Sequence[Measured]
 ) -> dict[str, bytes]:
     """The page, and what it lets one hear or see as files; arguments as of :func:`page`."""
     made = pieces.make(member, asked) if member.kind in pieces.FOLDERS else []

@@ -16,6 +16,7 @@ POINTS = 400
 #: Columns of a waveform.
 COLUMNS = 300
 TICKS = 5
+TINY = 1e-12
 
 
 class Line(NamedTuple):
@@ -55,7 +56,10 @@ def curves(panel: Panel) -> str:
     kept = every[np.isfinite(every).all(1)]
     (x0, y0), (x1, y1) = kept.min(0), kept.max(0)
     y0, y1 = (min(y0, 0.0), max(y1, 0.0)) if panel.zero else (y0, y1)
-    x1, (y0, y1) = (x1 if x1 > x0 else x0 + 1), ((y0, y1) if y1 > y0 else (y0 - 0.5, y1 + 0.5))
+    x1 = x1 if x1 > x0 else x0 + 1
+    if y1 - y0 <= 1e-9 * max(abs(y0), abs(y1)) or y1 - y0 < TINY:  # no number between them would be told apart
+        room = max(0.5, 1e-6 * abs(y0))
+        y0, y1 = y0 - room, y1 + room
     left, top, right, bottom = MARGINS
     wide, high = WIDTH - left - right, HEIGHT - top - bottom
 

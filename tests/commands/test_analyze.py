@@ -109,7 +109,7 @@ def test_a_tracked_run_keeps_the_files(command, tmp_path, tones):
     numbers = held(tmp_path / "out")["measured"][1]
     assert metrics["test/sample_flatness"] == pytest.approx(numbers["measures"]["flatness"]["median"])
     kept = {path.name for path in (tmp_path / "mlruns" / "artifacts").rglob("analysis/*")}
-    assert kept == {path.name for path in (tmp_path / "out").iterdir()}
+    assert kept | {"report.html"} == {path.name for path in (tmp_path / "out").iterdir()}
 
 
 def test_models_of_different_data_are_refused_and_nothing_is_written(command, tmp_path, tones):
