@@ -170,7 +170,7 @@ def write(run: Run, member: Member, folder: Path, told: Told, *, seed: int) -> l
         seed: Of all draws.
 
     Returns:
-        What was written: the page, and folders.
+        The page and the folders that were written.
 
     Raises:
         TrackingError: If it cannot be written.

@@ -42,12 +42,13 @@ def heard(tmp_path_factory):
     """The folder of a run on recordings, with its report, and what it printed."""
     home = tmp_path_factory.mktemp("heard")
     options = ["--data", str(record(home / "tones", 30)), "--epochs", "3", "--name", "heard", *PLAIN]
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out, pytest.raises(SystemExit) as ended:
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out:
         patch.setattr(reporting, "SAMPLES", 3)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.chdir(home)
         patch.setattr(sys, "argv", ["pyro-vrnn", "fit", *options])
-        main()
+        with pytest.raises(SystemExit) as ended:
+            main()
     assert not ended.value.code, out.getvalue()
     return home, out.getvalue()
 
