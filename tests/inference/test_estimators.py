@@ -80,6 +80,7 @@ def test_stepwise_is_at_least_the_bound_in_expectation(T):
         assert mean > bound + 4 * (error**2 + other**2) ** 0.5
 
 
+@pytest.mark.slow
 def test_stepwise_does_not_tend_to_the_evidence_where_iwae_does():
     """Where z persists, so that later frames tell of earlier latents: more particles change nothing."""
     net = oracle(2, size=0.15)

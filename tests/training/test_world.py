@@ -172,6 +172,7 @@ def test_the_blame_is_one_ranks():
     assert blamed([NOTHING, NOTHING]) == NOTHING
 
 
+@pytest.mark.slow
 def test_a_process_by_itself_imports_nothing_for_many():
     code = (
         "import sys; import pyro_vrnn.commands.fitting;"
