@@ -23,10 +23,11 @@ from pyro_vrnn.commands.snapshots import Snapshots
 from pyro_vrnn.commands.subject import Subject
 from pyro_vrnn.commands.supervising import report, supervise
 from pyro_vrnn.commands.tables import sequence_table, write_table
+from pyro_vrnn.commands.watching import Watcher
 from pyro_vrnn.data import Corpus, load, look, runs
 from pyro_vrnn.errors import UserError
 from pyro_vrnn.inference.estimators import ESTIMATORS
-from pyro_vrnn.inference.results import Estimate, Scale
+from pyro_vrnn.inference.results import Scale
 from pyro_vrnn.model import own
 from pyro_vrnn.model.network import VRNN
 from pyro_vrnn.model.sizes import parameters_per_part
@@ -39,7 +40,6 @@ from pyro_vrnn.tracking import (
     shown,
     tracking_uri,
 )
-from pyro_vrnn.training.checkpoint import Progress as Standing
 from pyro_vrnn.training.config import Config, read
 from pyro_vrnn.training.device import Precision, device_named, name_of
 from pyro_vrnn.training.files import write_whole
@@ -137,7 +137,7 @@ def _train_and_score(
     trained = TrainedModel(net, config.kept(), corpus.describe())
     reported = config.tracking.report is not False
     snapshots = Snapshots(trained, tracked, config.training.seed) if reported else None
-    watcher = _Watcher(tracked, bound, out, snapshots)
+    watcher = Watcher(tracked, bound, out, snapshots)
     trainer = Trainer(net, corpus.train, corpus.validation, config.training, folder / "checkpoint", watcher, world)
     watcher.expect(trainer)
     if checkpoint is not None:
@@ -150,6 +150,7 @@ def _train_and_score(
         write_whole(folder / "split.json", json.dumps(parts, indent=1).encode())
         for path in (folder / "config.toml", folder / "split.json"):
             tracked.artifact(path)
+        watcher.begin()
     begun, seconds = trainer.progress.step, trainer.seconds_per_epoch()
     left = max(trainer.steps - begun, 0)
     epochs = math.ceil(left / trainer.steps_per_epoch)
@@ -214,34 +215,6 @@ def _train_and_score(
         tracked.finish("KILLED", "ended by Ctrl-C")
         raise InterruptedRunError
     return results
-
-
-class _Watcher:
-    """Tells the display and the tracked run."""
-
-    def __init__(self, tracked: TrackedRun, mark: str, out: Console, snapshots: Snapshots | None) -> None:
-        self.tracked, self.mark, self.out, self.snapshots = tracked, mark, out, snapshots
-
-    def expect(self, trainer: Trainer) -> None:
-        """Sets the bar's length."""
-        self.shown = display.FitDisplay(self.out, trainer.epochs, trainer.steps, self.mark)
-
-    def step(self, progress: Standing, metrics: dict[str, float], frames: int) -> None:
-        """After each optimiser step."""
-        self.tracked.log(progress.step, metrics)
-        self.shown.step(progress, metrics, frames)
-
-    def epoch(self, progress: Standing, validation: Estimate, improved: bool) -> None:
-        """After each epoch."""
-        metrics = {f"validation/{name}": value for name, value in validation.metrics().items()}
-        self.tracked.log(progress.step, {**metrics, "validation/best": progress.best, "epoch": progress.epoch})
-        self.shown.epoch(progress, validation, improved)
-        if self.snapshots is not None:
-            self.snapshots.epoch(progress.epoch, progress.step)
-
-    def checkpointed(self, progress: Standing) -> None:
-        """After each checkpoint."""
-        self.tracked.checkpointed(progress.step)
 
 
 def _report(results: dict[str, Any], member: Member, tracked: TrackedRun, out: Console) -> None:

@@ -20,7 +20,7 @@ COUNT, SECONDS, POINTS = 3, 1.0, 200
 
 
 class Snapshots:
-    """A picture of samples after epochs 1, 2, 4, 8, ...: a handful of them, however long the training.
+    """A picture of samples before training and after epochs 1, 2, 4, 8, ...: a handful, however long it takes.
 
     Draws come from a generator of their own, so that a run computes the same with and without them.
 
@@ -35,9 +35,9 @@ class Snapshots:
         self.kind = trained.data.get("kind", "audio")
 
     def epoch(self, epoch: int, step: int) -> None:
-        """After an epoch. A run that goes on keeps the pictures that it had."""
+        """After an epoch; before the first one with 0. A run that goes on keeps the pictures that it had."""
         path = self.tracked.folder / "images" / f"{KEY}-{step:08d}.png"
-        if epoch < 1 or epoch & (epoch - 1) or self.kind not in _DRAWN or path.exists():
+        if epoch & (epoch - 1) or self.kind not in _DRAWN or path.exists():
             return
         drawn = made_samples(self.trained, COUNT, self._frames(), self.seed)["sample"]
         kept = [x for x in drawn if np.isfinite(x).all()]
@@ -45,7 +45,8 @@ class Snapshots:
             return
         from pyro_vrnn.figures.files import png
 
-        figure = _DRAWN[self.kind](kept, self.trained, f"samples after epoch {epoch}, step {step}")
+        when = f"after epoch {epoch}, step {step}" if epoch else "before training"
+        figure = _DRAWN[self.kind](kept, self.trained, f"samples {when}")
         path.parent.mkdir(exist_ok=True)
         write_whole(path, png(figure))
         self.tracked.image(path, KEY, step)

@@ -107,11 +107,15 @@ def test_a_sound_says_what_it_is(spoken, tmp_path):
         assert len(sound) == 2 * 8000
 
 
+def pictured():
+    paths = kept(find_run("heard", uri=URI), "images")
+    return {int(re.search(r"samples\+step\+(\d+)\+", path)[1]) for path in paths}
+
+
 def test_pictures_have_the_steps_of_their_epochs(spoken, tmp_path):
-    run = find_run("heard", uri=URI)
-    steps = {int(re.search(r"samples\+step\+(\d+)\+", path)[1]) for path in kept(run, "images")}
+    run, steps = find_run("heard", uri=URI), pictured()
     per_epoch = len({step for step, values in journalled(folder_of(tmp_path)) if "train/bound" in values}) // 3
-    assert steps == {per_epoch, 2 * per_epoch}  # after epochs 1 and 2, not 3
+    assert steps == {0, per_epoch, 2 * per_epoch}  # before training, after epochs 1 and 2, not 3
     assert run.tags["mlflow.loggedImages"].lower() == "true"
 
 
@@ -213,8 +217,19 @@ def test_the_interface_shows_the_page_and_the_pictures(spoken, tmp_path):
             frame = "document.querySelector('iframe')"
             browser.until(f"return {frame} && {frame}.clientHeight > 100")
             assert browser.run(f"return fetch({frame}.src).then(page => page.text())").count("<audio") == 8
-            browser.open(f"http://127.0.0.1:{port}/#/experiments/{run.experiment_id}/runs/{run.id}/artifacts/images")
-            browser.until("return document.body.innerText.includes('samples+step+')")
+            # The slider of pictures is in the last section, which is drawn when it comes into sight.
+            browser.open("about:blank")
+            browser.open(f"http://127.0.0.1:{port}/#/experiments/{run.experiment_id}/runs/{run.id}/model-metrics")
+            slider = "document.querySelector('[role=slider]')"
+            scroll = "document.querySelectorAll('div').forEach(part => part.scrollTop = part.scrollHeight)"
+            browser.until(f"{scroll}; return {slider}")
+            picture = "[...document.images].find(image => image.src.includes('samples%2Bstep') && image.naturalWidth)"
+            shown = f"return [Number({slider}.ariaValueNow), Number({picture}?.src.match(/step%2B(\\d+)/)[1])]"
+            steps = sorted(pictured())
+            for step in steps:
+                browser.until(f"{shown}.every(step => step === {step})")
+                browser.run(f"{slider}.focus()")
+                browser.press("ArrowRight")
             errors = [line for line in browser.errors() if "users/current" not in line and "ResizeObserver" not in line]
             assert errors == []
     finally:

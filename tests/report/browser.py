@@ -18,6 +18,8 @@ import pytest
 BROWSER, DRIVER = (next(filter(None, map(shutil.which, names)), None) for names in (("chromium",), ("chromedriver",)))
 needs_browser = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium with its chromedriver")
 
+_KEYS = {"ArrowLeft": 37, "ArrowRight": 39}
+
 
 class Browser:
     """One window."""
@@ -59,6 +61,11 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._devtools("Emulation.setEmulatedMedia", features=[scheme])
+
+    def press(self, key: str) -> None:
+        """A key of the keyboard, by its name."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self._devtools("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=_KEYS[key])
 
     def errors(self) -> list[str]:
         """What the console says that is an error, since the last call."""
