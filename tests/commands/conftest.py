@@ -52,8 +52,8 @@ def command(capsys, monkeypatch, tmp_path) -> Callable[..., Ended]:
     return call
 
 
-def shell(folder: Path, *arguments: str | Path) -> subprocess.Popen:
-    """Starts ``python cli.py ...`` in a folder."""
+def shell(folder: Path, *arguments: str | Path, seconds: float = 120) -> subprocess.Popen:
+    """Starts ``python cli.py ...`` in a folder. It is killed after so many seconds."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     environment.pop("MLFLOW_TRACKING_URI", None)
     command = [sys.executable, str(CLI), *map(str, arguments)]
@@ -61,7 +61,7 @@ def shell(folder: Path, *arguments: str | Path) -> subprocess.Popen:
         command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     # Whoever reads its lines must not wait for ever for one that does not come.
-    watchdog = threading.Timer(120, process.kill)
+    watchdog = threading.Timer(seconds, process.kill)
     watchdog.daemon = True
     watchdog.start()
     return process

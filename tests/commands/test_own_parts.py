@@ -14,7 +14,7 @@ from pyro_vrnn.model import own
 from pyro_vrnn.tracking import PARENT, fetch, find_run, find_runs
 from pyro_vrnn.training.saving import load_model
 
-from .conftest import SMALL, record
+from .conftest import SMALL, record, shell
 
 URI = "sqlite:///mlruns/mlflow.db"
 NAME = "my_parts:LookaheadGuide"
@@ -55,6 +55,29 @@ def test_the_page_does_what_it_says(own_parts, command, tmp_path):
     grid = find_run("guides", uri=URI)
     cells = find_runs(grid.experiment, uri=URI, tags={PARENT: grid.id})
     assert {run.tags["guide"] for run in cells} == {"filtering", NAME}
+
+
+@pytest.mark.slow  # processes of a grid
+@pytest.mark.parametrize(
+    ("launcher", "package", "settings"),
+    [("ray", "ray", ["cores=1"]), ("slurm", "submitit", ["cluster=local", "timeout_min=5"])],
+)
+def test_a_grid_on_several_machines_trains_what_one_does(own_parts, command, tmp_path, launcher, package, settings):
+    pytest.importorskip(package, reason=f"the extra `{launcher}` is not installed")
+    own_parts()
+    data = ["--data", "linear-gaussian", *SMALL, *QUICK]
+    words = ["ablate", "--variants", "vrnn-gauss", "--grid", f"guide=filtering,{NAME}", "--seeds", "0", "--name", "far"]
+    words += ["--jobs", "2", "--launcher", launcher, *(word for each in settings for word in ("--launcher-set", each))]
+    out, err = shell(tmp_path, *words, *data, seconds=500).communicate()
+    assert "2 of 2 cells are finished" in out, out + err
+    grid = find_run("far", uri=URI)
+    cells = {run.tags["guide"]: run for run in find_runs(grid.experiment, uri=URI, tags={PARENT: grid.id})}
+    assert cells.keys() == {"filtering", NAME}
+    ended = command("fit", "--widths", "matched", "--guide", NAME, "--name", "near", *data)
+    assert ended.status == 0, ended.err
+    near = find_run("near", uri=URI)
+    assert near.tags["configuration"] == cells[NAME].tags["configuration"]
+    assert near.metrics["test/elbo"] == pytest.approx(cells[NAME].metrics["test/elbo"], rel=1e-5)
 
 
 def test_a_stored_run_is_loaded_by_who_trusts_it(untrusted, command, own_parts, monkeypatch):

@@ -2,10 +2,13 @@
 
 import csv
 import json
+import os
 import re
 import shlex
 import signal
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -101,26 +104,42 @@ def test_trials_are_worked_on_once_published_and_left_out_of_the_comparison(comm
     assert _children() == again
 
 
+def workers(home):
+    """The processes at work in a folder."""
+    found = set()
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (each / "cwd").readlink() == home and int(each.name) != os.getpid():
+                found.add(int(each.name))
+    return found
+
+
 @pytest.mark.slow  # processes that are started and killed again and again
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="no /proc to find the cells' processes in")
 def test_a_search_that_is_killed_loses_nothing_and_doubles_nothing(tmp_path, monkeypatch):
     words = ["ablate", *SEARCH[:4], "--trial-set", "training.epochs=3", "--seeds", "0,1", "--jobs", "2", *TINY]
     words += ["--epochs", "5", "--set", "training.batch_size=200", "--name", "s"]
     monkeypatch.chdir(tmp_path)
     before: dict[str, dict[str, float]] = {}
-    for seconds in (1, 7, 4, 9):
+    for seconds, cells_too in ((1, True), (7, False), (4, True), (9, True)):
         process = shell(tmp_path, *words)
         for line in process.stdout:
             if line.startswith(("begun", "resumed", "there", "waiting")):
                 break
         time.sleep(seconds)
+        cells = workers(tmp_path) - {process.pid}
         process.send_signal(signal.SIGKILL)
+        if cells_too:
+            for pid in cells:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         process.communicate(timeout=100)
         grid = find_run("s", uri=URI)
         runs = find_runs(grid.experiment, uri=URI, tags={PARENT: grid.id})
         finished = {run.id: dict(run.metrics) for run in runs if run.status == "FINISHED"}
         assert before.items() <= finished.items()
         before = finished
-    out, err = shell(tmp_path, *words).communicate(timeout=300)
+    out, err = shell(tmp_path, *words, seconds=300).communicate()
     assert "2 of 2 cells are finished" in out, out + err
     runs = find_runs(grid.experiment, uri=URI, tags={PARENT: grid.id})
     assert sorted(run.tags["stage"] for run in runs) == ["final", "final", "trial", "trial"]
