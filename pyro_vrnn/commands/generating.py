@@ -20,7 +20,7 @@ from pyro_vrnn.data.writing import ROUNDING, restored
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference import generation
 from pyro_vrnn.inference.generation import Generated
-from pyro_vrnn.tracking import log_results, tracking_uri
+from pyro_vrnn.tracking import find_run, log_results, tracking_uri
 from pyro_vrnn.training.files import one_line, write_whole
 from pyro_vrnn.training.saving import TrainedModel
 
@@ -103,6 +103,8 @@ def run(reference: str, given: dict[str, dict[str, Any]], asked: Asked) -> list[
     console = display.console()
     uri = tracking_uri(given.get("tracking", {}).get("uri"))
     trained, tracked = open_model(reference, uri, asked.device)
+    of_run = f"run {find_run(reference, uri=uri).name}, " if tracked else ""
+    origin = f"pyro_vrnn {__version__}, {of_run}{trained.config.model.variant}"
     reading = given.get("data", {})
     with progress(console) as told:
         sources = _Sources(trained, reading, asked.seed, told)
@@ -111,7 +113,7 @@ def run(reference: str, given: dict[str, dict[str, Any]], asked: Asked) -> list[
             asked.out.mkdir(parents=True, exist_ok=True)
         written, said = [], []
         for batch in batches:
-            files, about = _write(trained, asked, use, batch, told)
+            files, about = _write(trained, asked, use, batch, origin, told)
             written += files
             said += about
     record = {
@@ -159,11 +161,13 @@ class _Batch:
     real: bool = False
 
 
-def _write(trained: TrainedModel, asked: Asked, use: str, batch: _Batch, told: Told) -> tuple[list[Path], list[Any]]:
+def _write(
+    trained: TrainedModel, asked: Asked, use: str, batch: _Batch, origin: str, told: Told
+) -> tuple[list[Path], list[Any]]:
     written = asked.write or ("sample" if use in ("generate", "prime") else "mean")
     what = "the recording itself" if batch.real else WRITTEN[written] + READ.get(use, "")
     names = [name if batch.real else f"{name}-{written}-s{asked.seed}" for name in batch.names]
-    words = f"pyro_vrnn {__version__}, {trained.config.model.variant}: {what}; {use}, seed {asked.seed}" + (
+    words = f"{origin}: {what}; {use}, seed {asked.seed}" + (
         "" if (asked.temperature_z, asked.temperature_x) == (1, 1)
         else f", temperatures z {asked.temperature_z:g}, x {asked.temperature_x:g}"
     )  # fmt: skip

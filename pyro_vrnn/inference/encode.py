@@ -69,8 +69,9 @@ def encode(net: VRNN, batches: Iterable[Batch], *, sampled: bool = False, seed: 
     r"""Latents and states of every frame, in memory that does not grow with a sequence.
 
     Without sampling z is the path of means, :math:`z_t = \mathbb{E}_q[z_t \mid x, z_{<t}]` along the z before it: the
-    guide's draws with noise 0, which h then reads too. It is one path, deterministic, and neither the mean over paths
-    nor the most probable one. Where the recurrence reads no z, h does not depend on it.
+    guide's draws with noise 0, which h then reads too. A flow's draw with noise 0 is not its mean; there z is that
+    draw. It is one path, deterministic, and neither the mean over paths nor the most probable one. Where the
+    recurrence reads no z, h does not depend on it.
 
     Args:
         net: The model; without latents its h alone is given.

@@ -104,9 +104,11 @@ def test_uses_of_latents(words, names, model, command, tmp_path):
 
 def test_a_tracked_run_keeps_the_files(tones, command, tmp_path):
     ended = command("fit", "--variant", "rnn-gauss", "--data", tones, "--max-steps", "2", "--name", "one",
-                    "--set", "model.h=8", "--set", "model.depth=1", "--device", "cpu")  # fmt: skip
+                    "--set", "model.h=8", "--set", "model.depth=1", "--device", "cpu", "--no-report")  # fmt: skip
     assert ended.status == 0, ended.err
     assert "kept with the run" in command("generate", "one", "--out", "made", "--count", "1").out
+    with soundfile.SoundFile(tmp_path / "made" / "00-sample-s0.wav") as sound:
+        assert "run one, " in sound.comment
     kept = [path.name for path in (tmp_path / "mlruns" / "artifacts").rglob("generated/*")]
     assert sorted(kept) == ["00-sample-s0.png", "00-sample-s0.wav", "generation.json"]
 
