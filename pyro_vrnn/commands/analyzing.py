@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter as Counting
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,8 +55,7 @@ def run(references: Sequence[str], given: dict[str, dict[str, Any]], asked: Aske
     Raises:
         UserError: Anything a user can mend; then nothing is written.
     """
-
-    from pyro_vrnn.figures.files import png
+    from pyro_vrnn.figures.files import files
 
     console, options = display.console(), given.get("data", {})
     if asked.out.exists() and not asked.out.is_dir():
@@ -75,8 +74,10 @@ def run(references: Sequence[str], given: dict[str, dict[str, Any]], asked: Aske
         # The page is of one run and what it did not see.
         whole = len(opened) == 1 and opened[0][1] and part == "test" and "source" not in options
         reported = reporting.Run.stored(references[0], uri) if whole else None
-        drawn = {} if reported is None else {name: png(figure) for name, figure in found.figures.items()}
-        report = {} if reported is None else reporting.contents(reported, members[0], asked, drawn, found.measured)
+        contents, report = files(found.figures), {}
+        if reported is not None:
+            drawn = {name: contents[f"{name}.png"] for name in found.figures}
+            report = reporting.contents(reported, members[0], asked, drawn, found.measured)
     console.print(subjects[0].title)
     for name, use in found.uses.items():
         console.print(f"{name}: {use.line()}")
@@ -109,7 +110,7 @@ def run(references: Sequence[str], given: dict[str, dict[str, Any]], asked: Aske
         "units": {name: list(unit) for name, unit in UNITS.get(found.kind, {}).items()},
         "measured": [each.as_dict() for each in found.measured],
     }
-    contents = dict(_contents(found, record))
+    contents |= _numbers(found, record)
     page = report.pop(reporting.FILE, None)
     contents |= report
     with one_line(asked.out):
@@ -183,14 +184,10 @@ def _metrics(found: Sequence[Measured], name: str, prefix: str) -> dict[str, flo
     }
 
 
-def _contents(found: Analysis, record: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
-    from pyro_vrnn.figures.files import png, svg
-
-    for name, figure in found.figures.items():
-        yield f"{name}.png", png(figure)
-        yield f"{name}.svg", svg(figure)
-    yield "analysis.json", json.dumps(record, indent=1).encode()
+def _numbers(found: Analysis, record: Mapping[str, Any]) -> dict[str, bytes]:
+    held = {"analysis.json": json.dumps(record, indent=1).encode()}
     if found.measured:
         with TemporaryDirectory() as aside:
             write_table(Path(aside) / "analysis.csv", rows(found.measured))
-            yield "analysis.csv", (Path(aside) / "analysis.csv").read_bytes()
+            held["analysis.csv"] = (Path(aside) / "analysis.csv").read_bytes()
+    return held

@@ -175,20 +175,18 @@ def write(run: Run, member: Member, folder: Path, told: Told, *, seed: int) -> l
     Raises:
         TrackingError: If it cannot be written.
     """
-    from pyro_vrnn.figures.files import png, svg
+    from pyro_vrnn.figures.files import files
 
     asked = Asked(folder, count=COUNT, samples=SAMPLES, seed=seed)
     figures, measured = draw([member], asked, told)
-    pngs = {name: png(figure) for name, figure in figures.items()}
-    made = contents(run, member, asked, pngs, measured)
+    drawn = files(figures)
+    made = contents(run, member, asked, {name: drawn[f"{name}.png"] for name in figures}, measured)
     write_whole(folder / FILE, made.pop(FILE))
-    drawn = {f"{name}.png": content for name, content in pngs.items()}
-    drawn |= {f"{name}.svg": svg(figure) for name, figure in figures.items()}
     written = [folder / FILE]
-    for name, files in (("figures", drawn), (pieces.FOLDERS.get(member.kind, ""), made)):
-        if files:
+    for name, held in (("figures", drawn), (pieces.FOLDERS.get(member.kind, ""), made)):
+        if held:
             with one_line(folder / name), whole_folder(folder / name) as aside:
-                for file, content in files.items():
+                for file, content in held.items():
                     (aside / file).write_bytes(content)
             written.append(folder / name)
     return written

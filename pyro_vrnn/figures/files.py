@@ -1,8 +1,19 @@
 """Figures as files: the same figure is the same bytes on every day."""
 
+from collections.abc import Mapping
 from io import BytesIO
 
 from matplotlib.figure import Figure
+
+
+def files(figures: Mapping[str, Figure]) -> dict[str, bytes]:
+    """Each as ``NAME.png`` and ``NAME.svg``, laid out once for both."""
+    held = {}
+    for name, figure in figures.items():
+        held[f"{name}.png"] = png(figure)
+        figure.set_layout_engine("none")
+        held[f"{name}.svg"] = svg(figure)
+    return held
 
 
 def png(figure: Figure) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache
 
 from torch import nn
 
@@ -148,6 +149,7 @@ def matched(start: Widths, count: Callable[[Widths], int], target: int) -> Width
     Raises:
         ConfigurationError: If no widths come within 1 %.
     """
+    count = cache(count)  # neighbouring factors round to the same widths
     whole = start.scaled(_solve(lambda by: count(start.scaled(by)) - target))
     candidates = [whole]
     for emission in range(max(1, whole.emission - 2), whole.emission + 2):

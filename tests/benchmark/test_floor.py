@@ -48,18 +48,26 @@ def test_operations_are_those_counted_by_hand(variant, by_hand, T):
     assert gemm_operations(model(variant), B, T) == 2 * B * by_hand(T)
 
 
-def test_every_composition_can_be_counted(variant):
-    for more in ({}, {"layers": 2}, {"recurrence": "gru", "layers": 2}, {"recurrence": "linear"}):
-        net = model(variant, **more)
-        state, random = {k: v.clone() for k, v in net.state_dict().items()}, torch.get_rng_state()
-        counts = [gemm_operations(net, B, T) for T in range(3, 6)]
-        assert len({b - a for a, b in pairwise(counts)}) == 1, "not linear in the frames"
-        weights = sum(p.numel() for p in net.parameters() if p.ndim == 2)
-        assert 2 * 2 * B * weights < counts[1] - counts[0] < 3 * 2 * B * weights
-        assert gemm_operations(net, 2 * B, 5) == 2 * gemm_operations(net, B, 5)
-        assert all(parameter.grad is None and parameter.requires_grad for parameter in net.parameters())
-        assert all(torch.equal(state[k], v) for k, v in net.state_dict().items())
-        assert torch.equal(random, torch.get_rng_state())
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"recurrence": "gru", "layers": 2},
+        pytest.param({"layers": 2}, marks=pytest.mark.slow),
+        pytest.param({"recurrence": "linear"}, marks=pytest.mark.slow),
+    ],
+)
+def test_every_composition_can_be_counted(variant, more):
+    net = model(variant, **more)
+    state, random = {k: v.clone() for k, v in net.state_dict().items()}, torch.get_rng_state()
+    counts = [gemm_operations(net, B, T) for T in range(3, 6)]
+    assert len({b - a for a, b in pairwise(counts)}) == 1, "not linear in the frames"
+    weights = sum(p.numel() for p in net.parameters() if p.ndim == 2)
+    assert 2 * 2 * B * weights < counts[1] - counts[0] < 3 * 2 * B * weights
+    assert gemm_operations(net, 2 * B, 5) == 2 * counts[2]
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in net.parameters())
+    assert all(torch.equal(state[k], v) for k, v in net.state_dict().items())
+    assert torch.equal(random, torch.get_rng_state())
 
 
 def test_the_floor_does_not_move_with_the_program_that_is_timed(monkeypatch):
