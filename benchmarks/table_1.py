@@ -41,7 +41,6 @@ from pyro_vrnn.training.config import CARRIES, SCHEDULES, EvaluationOptions
 
 VARIANTS = ("rnn-gauss", "rnn-gmm", "vrnn-i", "vrnn-gauss", "vrnn-gmm")
 SEEDS = 3
-PRECISIONS = ("float32", "tf32", "bf16")
 #: Frames in an hour of sound.
 HOUR = 3600 * 16_000 / FRAME
 
@@ -88,30 +87,20 @@ GPUS = {
 
 @dataclass(frozen=True)
 class Work:
-    """What a model must compute and read.
-
-    Attributes:
-        parameters: Of the model.
-        training: Operations of the matrix products of a training step, a frame.
-        scoring: The same of all that `fit` scores a test set with at its end, a frame.
-        loop: Numbers in the weights of the loop over time.
-    """
+    """What a model must compute and read."""
 
     parameters: int
+    #: Operations of the matrix products of a frame: of a training step, and of all that `fit` scores a test set with.
     training: float
     scoring: float
+    #: Numbers in the weights of the loop over time.
     loop: int
 
 
 def work(preset: str, variant: str) -> Work:
     """Of a variant at a preset's sizes."""
-    twin = next(name for name in CORPORA if shape(name) == shape(preset))  # three presets have the same sizes
-    return _work(twin, variant)
-
-
-def shape(preset: str) -> tuple[object, ...]:
-    """Equal where the same is counted."""
-    return PRESETS[preset], CORPORA[preset].length, CARRIES.get(preset, 1)
+    alike = {name: (PRESETS[name], CORPORA[name].length, CARRIES.get(name, 1)) for name in CORPORA}
+    return _work(next(name for name in alike if alike[name] == alike[preset]), variant)
 
 
 @cache
@@ -135,11 +124,10 @@ def work_of(net: VRNN, length: int, carry: int = 1) -> Work:
 def passes(net: VRNN) -> int:
     """Draws of z, or runs of a model without, that all estimators together score a sequence with."""
     asked = EvaluationOptions()
-    found = 0
-    for estimator in map(ESTIMATORS.__getitem__, estimators_for(net)):
-        repetitions = 1 if estimator.kind is Kind.EXACT else asked.repetitions
-        found += repetitions * (asked.particles if estimator.particles else 1)
-    return found
+    return sum(
+        (1 if each.kind is Kind.EXACT else asked.repetitions) * (asked.particles if each.particles else 1)
+        for each in map(ESTIMATORS.__getitem__, estimators_for(net))
+    )
 
 
 def forward_operations(net: VRNN, length: int) -> tuple[float, float]:
@@ -252,7 +240,7 @@ def figure(hours: float | None) -> str:
     if hours is None:
         return ""
     two = float(f"{hours:.2g}")
-    return f"{two:,.0f}" if two >= 10 else f"{two:g}"
+    return f"{two:,.0f}" if two >= 10 else f"{two:.10f}".rstrip("0").rstrip(".")
 
 
 def own_frames(given: Sequence[str]) -> dict[str, Corpus]:
@@ -284,7 +272,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speed", type=Path, nargs="+", metavar="FILE", help="what `bench --json` wrote")
     parser.add_argument("--gpu", choices=GPUS, nargs="+", default=["a100"], help="of a floor; not read with --speed")
-    parser.add_argument("--precision", choices=PRECISIONS, nargs="+", default=["float32"], help="of a floor")
+    parser.add_argument("--precision", choices=_HOPPER, nargs="+", default=["float32"], help="of a floor")
     parser.add_argument("--frames", action="append", default=[], metavar="CORPUS=TRAIN,TEST", help="repeatable")
     parser.add_argument("--corpus", choices=CORPORA, nargs="+", default=list(CORPORA), help="default: all")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="default: those that `fit` trains at most")

@@ -65,9 +65,8 @@ def test_measured_speeds_become_hours(counted, tmp_path, capsys):
                 for k, v in enumerate(table_1.VARIANTS[:4], start=1)]  # fmt: skip
     machine = {"device": "a card", "precision": "tf32"}
     file.write_text(json.dumps({"machine": machine, "preset": "timit", "variants": variants}))
-    table_1.main(
-        ["--speed", str(file), "--corpus", "timit", "accent", "--frames", "timit=7200000,1"] + ["--epochs", "10"]
-    )
+    of_timit = ["--corpus", "timit", "accent", "--frames", "timit=7200000,1"]
+    table_1.main(["--speed", str(file), *of_timit, "--epochs", "10"])
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "timit: measured on a card, tf32, 64 sequences of 245 frames in a step"
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out[3:]]
