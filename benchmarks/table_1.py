@@ -63,8 +63,7 @@ CORPORA = {
     "iam-ondb": Corpus(700, 9223 * 700, 1438 * 700),
 }
 
-#: That `fit` trains at most: the same in all five presets.
-(EPOCHS,) = {SCHEDULES[preset]["epochs"] for preset in CORPORA}
+(EPOCHS,) = {SCHEDULES[preset]["epochs"] for preset in CORPORA}  # that `fit` trains at most
 
 
 @dataclass(frozen=True)
