@@ -41,8 +41,7 @@ from pyro_vrnn.training.config import CARRIES, SCHEDULES, EvaluationOptions
 
 VARIANTS = ("rnn-gauss", "rnn-gmm", "vrnn-i", "vrnn-gauss", "vrnn-gmm")
 SEEDS = 3
-#: Frames in an hour of sound.
-HOUR = 3600 * 16_000 / FRAME
+HOUR = 3600 * 16_000 / FRAME  # frames of sound
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,6 @@ CORPORA = {
     "accent": Corpus(40, 0.9 * 2046 * 69 / 150 / 60 * HOUR, 0.05 * 2046 * 69 / 150 / 60 * HOUR),
     "iam-ondb": Corpus(700, 9223 * 700, 1438 * 700),
 }
-
 (EPOCHS,) = {SCHEDULES[preset]["epochs"] for preset in CORPORA}  # that `fit` trains at most
 
 
