@@ -10,10 +10,13 @@ from typing import NamedTuple
 from pyro_vrnn.comparison.paired import LEVEL
 from pyro_vrnn.comparison.paper import REMARK, REMARKS, printed
 from pyro_vrnn.comparison.runs import UNITS
-from pyro_vrnn.comparison.table import Block, Cell, Row
+from pyro_vrnn.comparison.table import Block, Cell, Row, place
 from pyro_vrnn.inference.results import Kind
 
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+#: Whose numbers stand beside ours.
+PAPER = "Chung et al. 2015"
 
 #: Marks in LaTeX's mathematics.
 LATEX_MARKS = {"=": "=", "≥": r"\geq", "≤": r"\leq", "≈": r"\approx", "~": r"\sim", "": ""}
@@ -88,7 +91,7 @@ def sheets(
             about = [words(row.label), "", ""] if row.reference else [row.label, _parameters(row), str(len(row.runs))]
             entries: list[Entry] = [*about, *(() if cell is None else (_piece(cell, units),) for cell in row.cells)]
             rows.append([*entries, _printed(row)] if paper else entries)
-        header += ["Chung et al. 2015"] if paper else []
+        header += [PAPER] if paper else []
         last = legend if at == len(blocks) - 1 else []
         found.append(Sheet(f"{block.title}; {UNITS[units][1]}", header, rows, [*block.remarks, *last]))
     return found
@@ -199,9 +202,9 @@ def text(entry: Sequence[Piece], bold: str = "") -> str:
 def _as_the_paper(
     blocks: Sequence[Block], units: str, words: Callable[[str], str], paper: bool, legend: Sequence[str]
 ) -> Sheet:
-    """One row a model, one column a data set, and in each all that is known of it."""
-    labels = list(dict.fromkeys(row.label for block in blocks for row in block.rows if not row.reference))
-    labels += list(dict.fromkeys(row.label for block in blocks for row in block.rows if row.reference))
+    """One row a model, one column a data set, and in each all that is known of it; below a row the paper's own."""
+    places = {row.label: place(row) for block in blocks for row in block.rows}
+    labels = sorted(places, key=places.__getitem__)
     held = [{row.label: row for row in block.rows} for block in blocks]
     rows: list[list[Entry]] = []
     for label in labels:
@@ -209,12 +212,16 @@ def _as_the_paper(
         entries: list[Entry] = [
             () if row is None else tuple(_piece(cell, units) for cell in row.cells if cell is not None) for row in found
         ]
-        first = next(row for row in found if row is not None)
-        beside: list[Entry] = [() if first.reference else _printed(first)] if paper else []
-        rows.append([words(label) if first.reference else label, *entries, *beside])
-    header = ["", *(block.title for block in blocks), *(["Chung et al. 2015"] if paper else [])]
+        reference = next(row for row in found if row is not None).reference
+        rows.append([words(label) if reference else label, *entries])
+        own: list[Entry] = [() if row is None else _printed(row) for row in found]
+        if paper and any(own):
+            rows.append([f"{label}, {PAPER}", *own])
+    names = [block.name for block in blocks]
+    told = [block.name if names.count(block.name) == 1 else block.title for block in blocks]
+    titles = [block.title for block, heading in zip(blocks, told, strict=True) if heading != block.title]
     remarks = list(dict.fromkeys(line for block in blocks for line in block.remarks))
-    return Sheet(UNITS[units][1], header, rows, [*remarks, *legend])
+    return Sheet(UNITS[units][1], ["", *told], rows, [*titles, *remarks, *legend])
 
 
 def _legend(blocks: Sequence[Block], units: str) -> list[str]:

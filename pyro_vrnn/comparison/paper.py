@@ -1,6 +1,8 @@
 """The paper's own numbers: Table 1 of Chung et al. (2015), average log-likelihood a sequence in nats."""
 
-from pyro_vrnn.model.variants import ALIASES, PEN, VARIANTS, ModelOptions, row
+from dataclasses import replace
+
+from pyro_vrnn.model.variants import ALIASES, PEN, VARIANTS, ModelOptions, resolve, row
 
 #: By preset, then by variant: the exact likelihood, or the bound and what its text calls importance sampling.
 TABLE: dict[str, dict[str, tuple[int, ...]]] = {
@@ -56,11 +58,24 @@ REMARKS = {
 
 
 def printed(options: ModelOptions) -> tuple[int, ...]:
-    """What the paper prints for a model; empty where it has no such model, or the sizes are not the paper's."""
+    """What the paper prints for a model; empty where it has no such model, or the sizes are not the paper's.
+
+    Released widths are those of its code, matched ones those of its text (Sec. 4.1).
+    """
     variant = ALIASES.get(options.variant, options.variant)
     own, parts = VARIANTS.get(variant), row(options)
     if own is None or options.recurrence != "lstm":
         return ()
     same = (own.prior, own.guide) == (parts.prior, parts.guide)
     same &= parts.emission in (own.emission, PEN.get(own.emission))
-    return TABLE.get(options.preset, {}).get(variant, ()) if same else ()
+    numbers = TABLE.get(options.preset, {}).get(variant, ()) if same else ()
+    return numbers if numbers and _sizes_as_printed(options) else ()
+
+
+def _sizes_as_printed(options: ModelOptions) -> bool:
+    theirs = ModelOptions(variant=options.variant, preset=options.preset, emission=options.emission)
+    if row(options).arguments != row(theirs).arguments:
+        return False
+    # Released widths do not depend on the values in a frame. Matched ones do, and are taken for what they are called.
+    own, printed_ = (resolve(each.model_copy(update={"widths": "released"}), 1) for each in (options, theirs))
+    return own == (replace(printed_, widths=own.widths) if options.widths == "matched" else printed_)

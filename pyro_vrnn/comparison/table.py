@@ -76,12 +76,14 @@ class Block:
     """Rows whose numbers can stand in one column.
 
     Attributes:
-        title: The data.
+        name: Of the data.
+        title: The data, and what separates them from other blocks'.
         columns: What there is a column of.
         rows: Models, then yardsticks.
         remarks: What to know.
     """
 
+    name: str
     title: str
     columns: Sequence[Column]
     rows: Sequence[Row]
@@ -108,12 +110,15 @@ def _titles(firsts: Sequence[Scored]) -> list[str]:
     changing = [name for name in flat[0] if len({str(each[name]) for each in flat}) > 1]
     titles = []
     for run, each in zip(firsts, flat, strict=True):
-        name = str(run.data["name"]).rstrip("/").rpartition("/")[2]
-        words = [f"{name}: {run.data['test_sequences']} test sequences, checksum {run.data['checksum'][:12]}"]
+        words = [f"{_name(run)}: {run.data['test_sequences']} test sequences, checksum {run.data['checksum'][:12]}"]
         words += [f"{option} {each[option]}" for option in changing if option != "dither"]
         words += ["dithered"] if run.data["dither"] else []
         titles.append(", ".join(words))
     return titles
+
+
+def _name(run: Scored) -> str:
+    return str(run.data["name"]).rstrip("/").rpartition("/")[2]
 
 
 def _columns(runs: Sequence[Scored], layout: str) -> list[Column]:
@@ -150,13 +155,14 @@ def _block(title: str, runs: Sequence[Scored], units: str, layout: str) -> Block
             row_[at] = cell
     names = labels([group[0] for group in groups])
     rows = [Row(name, group, row_) for name, group, row_ in zip(names, groups, cells, strict=True)]
-    rows.sort(key=lambda row_: _order(row_.runs[0]))
-    return Block(title, columns, [*rows, *_yardsticks(runs, columns, units, like)], remarks)
+    rows.sort(key=place)
+    return Block(_name(like), title, columns, [*rows, *_yardsticks(runs, columns, units, like)], remarks)
 
 
-def _order(run: Scored) -> int:
-    names = list(VARIANTS)
-    return names.index(run.config.model.variant) if run.config.model.variant in names else len(names)
+def place(row: Row) -> int:
+    """Of a row among others: models in the order of the table of variants, then yardsticks."""
+    names, variant = list(VARIANTS), row.runs[0].config.model.variant
+    return len(names) + 1 if row.reference else names.index(variant) if variant in names else len(names)
 
 
 def _cell(column: Column, group: Sequence[Scored], units: str, like: Scored) -> Cell | None:

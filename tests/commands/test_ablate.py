@@ -10,7 +10,7 @@ import pytest
 
 from pyro_vrnn.tracking import PARENT, find_run, find_runs
 
-from .conftest import CLI, SMALL, shell
+from .conftest import CLI, SMALL, record, shell
 
 URI = "sqlite:///mlruns/mlflow.db"
 TINY = ["--data", "linear-gaussian", *SMALL, "--set", "evaluation.particles=2", "--set", "evaluation.repetitions=1"]
@@ -147,3 +147,18 @@ def test_the_first_ablation_of_the_documentation_in_small(command):
         ended = command(*words, *([*SMALL, *STEPS, "--set", "evaluation.particles=2"] if words[0] == "ablate" else []))
         assert ended.status == 0, ended.err
     assert re.search(r"vrnn-gauss +[\d,]+ +3", ended.out)
+
+
+def test_the_grid_of_parts_of_the_documentation_in_small(command, tmp_path):
+    """All of its cells make sense, and the last one is trained by the command that is printed of it."""
+    page = (CLI.parent / "docs" / "ablations.md").read_text(encoding="utf-8")
+    block = re.findall(r"```bash\n(.*?)```", page.partition("\n## The grid")[0], re.DOTALL)[1]
+    record(tmp_path / "recordings", 12)
+    small = [*SMALL, *STEPS, "--set", "evaluation.particles=2", "--set", "evaluation.repetitions=1"]
+    ended = command(*shlex.split(block)[2:], *small, "--print-commands")
+    assert ended.status == 0, ended.err
+    cells = [shlex.split(line)[2:] for line in ended.out.splitlines()]
+    assert len({tuple(cell) for cell in cells}) == 2 * 2 * 3
+    ended = command(*cells[-1])
+    assert ended.status == 0, ended.err
+    assert re.search(r"bound \(ELBO\) +≥", ended.out)

@@ -109,6 +109,13 @@ def test_text_of_numbers():
         ({"variant": "vrnn-gauss", "preset": "timit", "prior": "conditional"}, (28805, 30235)),
         ({"variant": "srnn", "preset": "timit"}, ()),
         ({"variant": "vrnn-gauss", "preset": "timit", "recurrence": "gru"}, ()),
+        ({"variant": "vrnn-gauss", "preset": "timit", "h": 2000, "phi_x_width": 400}, (28805, 30235)),
+        ({"variant": "vrnn-gauss", "preset": "timit", "h": 8}, ()),
+        ({"variant": "vrnn-gauss", "preset": "timit", "prior_width": 8}, ()),
+        ({"variant": "vrnn-gmm", "preset": "timit", "emission_components": 20}, (28982, 29604)),
+        ({"variant": "vrnn-gmm", "preset": "timit", "emission_components": 5}, ()),
+        ({"variant": "vrnn-gauss", "preset": "timit", "widths": "matched", "prior_width": 350}, (28805, 30235)),
+        ({"variant": "vrnn-gauss", "preset": "timit", "widths": "matched", "z": 8}, ()),
     ],
 )
 def test_the_papers_own_numbers_stand_beside_the_papers_own_models(settings, expected):
@@ -116,12 +123,39 @@ def test_the_papers_own_numbers_stand_beside_the_papers_own_models(settings, exp
 
 
 def test_the_papers_row_and_its_remark(made):
-    wide = [f"model.{part}_width=4" for part in ("phi_x", "phi_z", "guide", "prior", "emission")]
-    run = made("vrnn-gauss", 0, VRNN, settings=("model.preset=timit", "model.h=4", *wide))
+    run = made("vrnn-gauss", 0, VRNN, settings=("model.preset=timit",))
     said = markdown(sheets(blocks([run], "nats"), "nats", "kinds", words))
     assert "| ≥ 28805  ≈ 30235 |" in said
     assert "comparable only on the same corpus" in said
     assert "28805" not in markdown(sheets(blocks([run], "bits"), "bits", "kinds", words))
+
+
+def test_several_corpora_are_one_table_with_the_papers_rows_below_ours(made):
+    """Table 1: a column a corpus under its name, in the order of the runs; rows in the order of the variants."""
+
+    def run(variant, nats, preset, checksum):
+        return made(variant, 0, nats, settings=(f"model.preset={preset}",), checksum=checksum * 64, name=preset)
+
+    runs = [run("vrnn-gauss", VRNN, "blizzard", "b"), run("rnn-gauss", RNN, "timit", "c")]
+    runs += [run("vrnn-gauss", VRNN, "timit", "c"), run("vrnn-gauss", VRNN, "small", "d")]
+    (sheet,) = sheets(blocks(runs, "nats", layout="paper"), "nats", "paper", words)
+    assert list(sheet.header) == ["", "blizzard", "timit", "small"]
+    table = [[entry if isinstance(entry, str) else text(entry) for entry in row] for row in sheet.rows]
+    ours = "≥ 325.0  ≈₄₀ 335.0  ~₄₀ 345.0"
+    assert table[:4] == [
+        ["rnn-gauss", "", "= -950.0", ""],
+        ["rnn-gauss, Chung et al. 2015", "", "= -1900", ""],
+        ["vrnn-gauss", ours, ours, ours],
+        ["vrnn-gauss, Chung et al. 2015", "≥ 9223  ≈ 9516", "≥ 28805  ≈ 30235", ""],
+    ]
+    assert len(table) == 5  # and the reference, last
+    assert [line.partition(":")[0] for line in sheet.remarks[:3]] == ["blizzard", "timit", "small"]
+
+
+def test_data_sets_of_one_name_keep_their_titles_as_headings(made):
+    runs = [made("rnn-gauss", 0, RNN), made("rnn-gauss", 0, RNN, checksum="b" * 64)]
+    (sheet,) = sheets(blocks(runs, "nats"), "nats", "paper", words)
+    assert [heading[-12:] for heading in sheet.header[1:]] == ["a" * 12, "b" * 12]
 
 
 def test_the_papers_table_is_in_order():
