@@ -22,9 +22,9 @@ EXPECTED = {
     ("corpus", "variant"),
     [
         ("timit", "vrnn-gauss"),
-        ("blizzard", "vrnn-i"),
-        ("onomatopoeia", "rnn-gmm"),
-        ("accent", "rnn-gauss"),
+        pytest.param("blizzard", "vrnn-i", marks=pytest.mark.slow),
+        pytest.param("onomatopoeia", "rnn-gmm", marks=pytest.mark.slow),
+        pytest.param("accent", "rnn-gauss", marks=pytest.mark.slow),
         ("iam-ondb", "vrnn-gmm"),
     ],
 )

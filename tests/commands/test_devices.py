@@ -56,6 +56,7 @@ def _torchrun(folder: Path, *arguments: str | Path) -> subprocess.Popen:
     return subprocess.Popen([*launcher, *map(str, arguments)], cwd=folder, env=environment, **piped)
 
 
+@pytest.mark.slow  # processes, and a job that resumes
 def test_a_killed_rank_ends_the_job_with_its_name_and_the_run_goes_on_with_one_device(tmp_path, monkeypatch):
     process = _endless(tmp_path, "dead")
     said = _until(process, r"epoch +3/")

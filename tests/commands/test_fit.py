@@ -103,6 +103,7 @@ def test_a_stored_configuration_repeats_the_run(command, tmp_path):
     assert "has no latents" in refused.err
 
 
+@pytest.mark.slow  # processes; what Ctrl-C does to a training is in tests/training/test_loop.py
 def test_ctrl_c_scores_the_best_state_and_resume_goes_on(tmp_path, monkeypatch):
     folder = record(tmp_path / "tones")
     process = shell(tmp_path, "fit", "--data", folder, "--epochs", "100000", "--name", "cut", *ENDLESS)

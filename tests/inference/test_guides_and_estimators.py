@@ -16,7 +16,7 @@ GUIDES = ("prior", "filtering", "independent", "smoothing", "exact")
 LENGTHS = (1, 2, 4)
 DRAWS = 6000
 guides = pytest.mark.parametrize("guide", GUIDES)
-latents = pytest.mark.parametrize("z", [1, 2])
+latents = pytest.mark.parametrize("z", [pytest.param(1, marks=pytest.mark.slow), 2])
 
 
 @functools.cache

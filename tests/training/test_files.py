@@ -22,7 +22,7 @@ SMALL = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("preset", ["small", "iam-ondb"])
+@pytest.mark.parametrize("preset", ["small", pytest.param("iam-ondb", marks=pytest.mark.slow)])
 def test_an_explicit_configuration_repeats_itself(variant, preset, tmp_path):
     config = read(None, {"model": {"variant": variant, "preset": preset, "widths": "matched"}}).explicit(200)
     path = tmp_path / "config.toml"

@@ -127,8 +127,18 @@ def test_the_parts_of_the_bound_add_up(tmp_path):
         assert step["train/kl"] > 0
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("program", ["sequence", "markov"])
+#: The program with a site for every step takes seconds with latents: one of each kind of composition.
+QUICK = ["rnn-gmm", "vrnn-gauss", "srnn"]
+
+
+@pytest.mark.parametrize(
+    ("program", "variant"),
+    [
+        pytest.param(program, variant, marks=[] if program == "sequence" or variant in QUICK else pytest.mark.slow)
+        for program in ("sequence", "markov")
+        for variant in VARIANTS
+    ],
+)
 @pytest.mark.parametrize("kind", ["mean-field", "trace"])
 def test_the_objective_is_the_summed_negative_bound(variant, program, kind):
     net = network(variant)

@@ -61,7 +61,9 @@ def test_nothing_waits_before_the_optimiser_is_queued(variant, options):
     assert any(not torch.equal(p, q) for p, q in zip(before, weights(step.objective), strict=True))
 
 
-@pytest.mark.parametrize(("variant", "options"), CASES)
+@pytest.mark.parametrize(
+    ("variant", "options"), [case for case in CASES if "markov" not in case.id or case.values[0] in ("rnn-gmm", "srnn")]
+)
 def test_a_step_runs_where_numbers_cannot_be_read_at_all(variant, options):
     step, batch = a_step(variant, options, "meta")
     step.optimiser.step = lambda: None  # torch's own, which does not know this device
