@@ -20,7 +20,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
-    """What is there to stay, thousands of tests and MLflow's modules, need not be searched for garbage: a seventh of the time."""
+    """Collected tests and modules are there to stay; searching them for garbage takes a seventh of the time."""
     gc.collect()
     gc.freeze()
 
