@@ -285,8 +285,8 @@ def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
         name=config.tracking.name or f"{model.variant}-{name}-s{config.training.seed}-{time.strftime('%m%d-%H%M%S')}",
         # A part that a model does not have is a value of its own: the UI draws what is missing above the largest.
         parameters={
-            "model.prior": "none",
-            "model.guide": "none",
+            **dict.fromkeys(("model.prior", "model.guide", "model.guide_base"), "none"),
+            **dict.fromkeys(("model.guide_steps", "model.prior_components", "model.emission_components"), 0),
             **{f"model.{part}_width": 0 for part in ("prior", "guide", "phi_z")},
             **config.kept().flat(),
             **counts,

@@ -22,12 +22,14 @@ def provenance() -> dict[str, str]:
     """
     from importlib.metadata import PackageNotFoundError, version  # 40 ms, not for every `--help`
 
+    # A cell of a grid and a rank of a job are started by `python -c`; the installed command does the same.
+    program = "pyro-vrnn" if sys.argv[0] == "-c" else sys.argv[0]
     tags = {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "pyro_vrnn": pyro_vrnn.__version__,
-        "command": shown(shlex.join(sys.argv)),
-        "mlflow.source.name": Path(sys.argv[0]).name,  # the UI shows what follows the last slash
+        "command": shown(shlex.join([program, *sys.argv[1:]])),
+        "mlflow.source.name": Path(program).name,  # the UI shows what follows the last slash
         "mlflow.source.type": "LOCAL",
     }
     for name, distribution in PACKAGES.items():

@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from pyro_vrnn.data import load
 from pyro_vrnn.model.variants import build
 from pyro_vrnn.training.config import read
 from pyro_vrnn.training.saving import save_model
+
+from ..report.browser import free_port, wait_for
 
 CLI = Path(__file__).parents[2] / "cli.py"
 TINY = ["h=8", "z=2", "depth=1", *(f"{part}_width=6" for part in ("phi_x", "phi_z", "guide", "prior", "emission"))]
@@ -65,6 +69,19 @@ def shell(folder: Path, *arguments: str | Path, seconds: float = 120) -> subproc
     watchdog.daemon = True
     watchdog.start()
     return process
+
+
+@contextmanager
+def interface(folder: Path) -> Iterator[str]:
+    """The address of a folder's ``ui``."""
+    port = free_port()
+    server = subprocess.Popen([sys.executable, str(CLI), "ui", "--port", str(port)], cwd=folder)
+    try:
+        wait_for(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close(), 120)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def record(folder: Path, count: int = 40, *, rate: int = 8000, seed: int = 0, names: Sequence[str] = ()) -> Path:

@@ -4,9 +4,7 @@ import json
 import re
 import shutil
 import sqlite3
-import subprocess
 import sys
-import urllib.request
 from contextlib import closing, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -19,9 +17,9 @@ from pyro_vrnn.commands.main import main
 from pyro_vrnn.errors import TrackingError
 from pyro_vrnn.tracking import Store, find_run, history, journalled
 
-from ..report.browser import browsing, free_port, needs_browser, wait_for
+from ..report.browser import browsing, needs_browser
 from ..report.test_page import Reader
-from .conftest import CLI, SMALL, Ended, record
+from .conftest import SMALL, Ended, interface, record
 
 PLAIN = [*SMALL[:-2], "--set", "evaluation.particles=2", "--set", "evaluation.repetitions=1"]
 URI = "sqlite:///mlruns/mlflow.db"
@@ -205,33 +203,24 @@ def test_a_page_plays_in_a_browser(spoken, tmp_path):
 @needs_browser
 @pytest.mark.slow
 def test_the_interface_shows_the_page_and_the_pictures(spoken, tmp_path):
-    run, port = find_run("heard", uri=URI), free_port()
-    server = subprocess.Popen([sys.executable, str(CLI), "ui", "--port", str(port)], cwd=tmp_path)
-    try:
-        wait_for(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close(), 120)
-        with browsing() as browser:
-            browser.look(1400, 1000)
-            browser.open(
-                f"http://127.0.0.1:{port}/#/experiments/{run.experiment_id}/runs/{run.id}/artifacts/report.html"
-            )
-            frame = "document.querySelector('iframe')"
-            browser.until(f"return {frame} && {frame}.clientHeight > 100")
-            assert browser.run(f"return fetch({frame}.src).then(page => page.text())").count("<audio") == 8
-            # The slider of pictures is in the last section, which is drawn when it comes into sight.
-            browser.open("about:blank")
-            browser.open(f"http://127.0.0.1:{port}/#/experiments/{run.experiment_id}/runs/{run.id}/model-metrics")
-            slider = "document.querySelector('[role=slider]')"
-            scroll = "document.querySelectorAll('div').forEach(part => part.scrollTop = part.scrollHeight)"
-            browser.until(f"{scroll}; return {slider}")
-            picture = "[...document.images].find(image => image.src.includes('samples%2Bstep') && image.naturalWidth)"
-            shown = f"return [Number({slider}.ariaValueNow), Number({picture}?.src.match(/step%2B(\\d+)/)[1])]"
-            steps = sorted(pictured())
-            for step in steps:
-                browser.until(f"{shown}.every(step => step === {step})")
-                browser.run(f"{slider}.focus()")
-                browser.press("ArrowRight")
-            errors = [line for line in browser.errors() if "users/current" not in line and "ResizeObserver" not in line]
-            assert errors == []
-    finally:
-        server.terminate()
-        server.wait(30)
+    run = find_run("heard", uri=URI)
+    with interface(tmp_path) as address, browsing() as browser:
+        place = f"{address}/#/experiments/{run.experiment_id}/runs/{run.id}"
+        browser.look(1400, 1000)
+        browser.open(f"{place}/artifacts/report.html")
+        frame = "document.querySelector('iframe')"
+        browser.until(f"return {frame} && {frame}.clientHeight > 100")
+        assert browser.run(f"return fetch({frame}.src).then(page => page.text())").count("<audio") == 8
+        # The slider of pictures is in the last section, which is drawn when it comes into sight.
+        browser.open("about:blank")
+        browser.open(f"{place}/model-metrics")
+        slider = "document.querySelector('[role=slider]')"
+        scroll = "document.querySelectorAll('div').forEach(part => part.scrollTop = part.scrollHeight)"
+        browser.until(f"{scroll}; return {slider}")
+        picture = "[...document.images].find(image => image.src.includes('samples%2Bstep') && image.naturalWidth)"
+        shown = f"return [Number({slider}.ariaValueNow), Number({picture}?.src.match(/step%2B(\\d+)/)[1])]"
+        for step in sorted(pictured()):
+            browser.until(f"{shown}.every(step => step === {step})")
+            browser.run(f"{slider}.focus()")
+            browser.press("ArrowRight")
+        assert browser.unexpected() == []

@@ -71,6 +71,19 @@ class Browser:
         """What the console says that is an error, since the last call."""
         return [entry["message"] for entry in self._send("/se/log", {"type": "browser"}) if entry["level"] == "SEVERE"]
 
+    def unexpected(self) -> list[str]:
+        """Of these, what is not MLflow's own."""
+        return [line for line in self.errors() if "users/current" not in line and "ResizeObserver" not in line]
+
+    def click(self, element: str) -> None:
+        """Presses the mouse on what a script's expression is, once that is there."""
+        self.until(f"return {element}")
+        x, y = self.run(
+            f"const at = {element}.getBoundingClientRect(); return [at.x + at.width / 2, at.y + at.height / 2]"
+        )
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self._devtools("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._send("/screenshot", None)))
 

@@ -18,6 +18,9 @@ def test_tags(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"python", "platform", "pyro_vrnn", "torch", "pyro", "mlflow"} <= tags.keys()
     assert tags["command"] == "cli.py fit --tracking-uri http://***@host"
     assert all(isinstance(value, str) and value for value in tags.values())
+    monkeypatch.setattr("sys.argv", ["-c", "fit", "--seed", "1"])  # a cell of a grid
+    tags = provenance()
+    assert (tags["command"], tags["mlflow.source.name"]) == ("pyro-vrnn fit --seed 1", "pyro-vrnn")
 
 
 def test_the_commit_and_whether_it_tells_all(tmp_path: Path) -> None:
