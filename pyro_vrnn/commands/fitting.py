@@ -20,6 +20,7 @@ from pyro_vrnn.commands.progress import progress
 from pyro_vrnn.commands.ranks import joined, launches, same_data, settled, train_along
 from pyro_vrnn.commands.resuming import checkpoint_of, stored_config
 from pyro_vrnn.commands.snapshots import Snapshots
+from pyro_vrnn.commands.starting import start
 from pyro_vrnn.commands.subject import Subject
 from pyro_vrnn.commands.supervising import report, supervise
 from pyro_vrnn.commands.tables import sequence_table, write_table
@@ -43,7 +44,6 @@ from pyro_vrnn.tracking import (
 from pyro_vrnn.training.config import Config, read
 from pyro_vrnn.training.device import Precision, device_named, name_of
 from pyro_vrnn.training.files import write_whole
-from pyro_vrnn.training.identity import identity
 from pyro_vrnn.training.loop import Trainer
 from pyro_vrnn.training.objective import check_objective, validated_by
 from pyro_vrnn.training.saving import TrainedModel, save_model
@@ -123,7 +123,7 @@ def _fit(config: Config, world: World, uri: str, resume: str | None, out: Consol
     if not world.writes:
         train_along(config, corpus, net, world, checkpoint)
         return {}
-    tracked = _start(config, corpus, net, uri) if resume is None else TrackedRun.resume(resume, uri=uri)
+    tracked = start(config, corpus, net, uri) if resume is None else TrackedRun.resume(resume, uri=uri)
     with tracked:
         report(tracked.id, tracked.name, uri)
         return _train_and_score(config, corpus, net, tracked, out, checkpoint, world)
@@ -257,45 +257,6 @@ def _score(config: Config, subject: Subject, net: VRNN, folder: Path, out: Conso
     table = sequence_table(found.estimates, subject.names, subject.sequences.speakers, subject.seconds)
     write_table(folder / SEQUENCES, table)
     return found
-
-
-def _start(config: Config, corpus: Corpus, net: VRNN, uri: str) -> TrackedRun:
-    name = Path(corpus.name).name or corpus.name
-    model = config.model
-    tags = {
-        **(config.tracking.tags or {}),
-        "configuration": identity(config, corpus.checksum),
-        "variant": model.variant,
-        "preset": model.preset,
-        "prior": model.prior or "none",
-        "guide": model.guide or "none",
-        "emission": model.emission or "",
-        "recurrence": model.recurrence,
-        "objective": config.training.objective,
-        "data": name,
-        "data.checksum": corpus.checksum,
-        "seed": str(config.training.seed),
-        "device": name_of(next(net.parameters()).device),
-        **provenance(),
-    }
-    counts = {f"parameters.{part}": count for part, count in parameters_per_part(net).items()}
-    return TrackedRun.start(
-        uri=uri,
-        experiment=config.tracking.experiment,
-        name=config.tracking.name or f"{model.variant}-{name}-s{config.training.seed}-{time.strftime('%m%d-%H%M%S')}",
-        # A part that a model does not have is a value of its own: the UI draws what is missing above the largest.
-        parameters={
-            **dict.fromkeys(("model.prior", "model.guide", "model.guide_base"), "none"),
-            **dict.fromkeys(("model.guide_steps", "model.prior_components", "model.emission_components"), 0),
-            **{f"model.{part}_width": 0 for part in ("prior", "guide", "phi_z")},
-            **config.kept().flat(),
-            **counts,
-            "parameters.all": sum(counts.values()),
-        },
-        tags=tags,
-        parent=config.tracking.parent,
-        datasets=list(datasets(corpus).values()),
-    )
 
 
 def _read(config: Config, out: Console) -> Corpus:
