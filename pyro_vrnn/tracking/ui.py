@@ -50,27 +50,35 @@ def ui_address(uri: str, *runs: Linkable, host: str = HOST, port: int = PORT) ->
 
 
 def serve_ui(uri: str, *, host: str = HOST, port: int = PORT) -> int:
-    """Serve the interface on a database until interrupted.
+    """Serve the interface on a database until interrupted. The server does not outlive this process.
 
     Returns:
         The server's exit status; 0 at once if the store is a server itself.
 
     Raises:
+        SystemExit: With 143, after SIGTERM.
         TrackingError: If the store cannot be opened.
     """
     arguments = _arguments(uri, host, port)
     if not arguments:
         return 0
     Store.at(uri).open()
+    import signal
     import subprocess
 
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
     environment = ENVIRONMENT | SERVER | dict(os.environ)
+    before = signal.signal(signal.SIGTERM, end)
     with subprocess.Popen([sys.executable, "-m", *arguments], env=environment) as server:
         try:
             return server.wait()
         except KeyboardInterrupt:
-            server.terminate()
             return 0
+        finally:
+            server.terminate()
+            signal.signal(signal.SIGTERM, before)
 
 
 def _arguments(uri: str, host: str, port: int) -> list[str]:

@@ -81,7 +81,9 @@ def interface(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(30)
+        assert server.wait(30) == 143
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
 
 
 def record(folder: Path, count: int = 40, *, rate: int = 8000, seed: int = 0, names: Sequence[str] = ()) -> Path:
