@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pyro_vrnn.commands.evaluate import COUNT, SEED
-from pyro_vrnn.commands.options import by_room, data_options, tracking_uri, trust_option
+from pyro_vrnn.commands.options import POSITIVE, by_room, data_options, tracking_uri, trust_option
 
 
 @click.command("analyze")
@@ -16,7 +16,7 @@ from pyro_vrnn.commands.options import by_room, data_options, tracking_uri, trus
               help="Which part of the run's data; default: test.")  # fmt: skip
 @click.option("--count", default=3, show_default=True, type=COUNT, help="Examples in Fig. 2.")
 @click.option("--samples", default=32, show_default=True, type=COUNT, help="Samples that are drawn and measured.")
-@click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(min=0, min_open=True),
+@click.option("--seconds", default=2.0, show_default=True, type=POSITIVE,
               help="Duration of each sound.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of all draws.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")

@@ -26,7 +26,6 @@ from pyro_vrnn.commands.supervising import report, supervise
 from pyro_vrnn.commands.tables import sequence_table, write_table
 from pyro_vrnn.commands.watching import Watcher
 from pyro_vrnn.data import Corpus, load, look, runs
-from pyro_vrnn.errors import UserError
 from pyro_vrnn.inference.estimators import ESTIMATORS
 from pyro_vrnn.inference.results import Scale
 from pyro_vrnn.model import own
@@ -225,8 +224,8 @@ def _report(results: dict[str, Any], member: Member, tracked: TrackedRun, out: C
             written = reporting.write(run, member, tracked.folder, told, seed=results["seed"])
         for path in written:
             tracked.artifact(path)
-    except (UserError, KeyboardInterrupt) as error:
-        why = "ended by Ctrl-C" if isinstance(error, KeyboardInterrupt) else str(error)
+    except (Exception, KeyboardInterrupt) as error:
+        why = "ended by Ctrl-C" if isinstance(error, KeyboardInterrupt) else display.first_line(error)
         out.print(f"no report: {why}; make it with: python cli.py analyze {tracked.id[:8]} --out analysis")
         return
     out.print(f"{'report:':<12} {written[0]}")

@@ -6,9 +6,7 @@ from typing import Any
 import click
 
 from pyro_vrnn.commands.evaluate import COUNT, SEED
-from pyro_vrnn.commands.options import by_room, flag, tracking_uri, trust_option
-
-POSITIVE = click.FloatRange(min=0, min_open=True)
+from pyro_vrnn.commands.options import POSITIVE, by_room, flag, tracking_uri, trust_option
 
 
 @click.command("generate")
@@ -41,5 +39,6 @@ def command(run: str, **given: Any) -> None:
     prior and x is drawn and fed back. generation.json says what each file is, and its log-likelihood.
     """
     from pyro_vrnn.commands import generating
+    from pyro_vrnn.commands.generation_options import Asked
 
-    generating.run(run, by_room(given), generating.Asked(**given))
+    generating.run(run, by_room(given), Asked(**given))

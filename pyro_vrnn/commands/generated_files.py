@@ -31,6 +31,8 @@ class Sound(AbstractContextManager["Sound"]):
         rate: In Hz.
     """
 
+    ending = ".wav"
+
     def __init__(self, folder: Path, names: Sequence[str], words: Sequence[str], rate: int) -> None:
         self.names, self.words, self.rate = names, words, rate
         self.paths = [folder / f"{name}.wav" for name in names]
@@ -77,6 +79,8 @@ class Sound(AbstractContextManager["Sound"]):
 class Ink(AbstractContextManager["Ink"]):
     """Lines of handwriting: a drawing that scales, a picture, and the points (dx, dy, pen); arguments as above."""
 
+    ending = ".csv"
+
     def __init__(self, folder: Path, names: Sequence[str], words: Sequence[str]) -> None:
         self.folder, self.names, self.words = folder, names, words
         self._pieces: list[NDArray[np.float64]] = []
@@ -114,6 +118,8 @@ class Ink(AbstractContextManager["Ink"]):
 class Arrays(AbstractContextManager["Arrays"]):
     """NumPy arrays ``(T, X)``; names as above."""
 
+    ending = ".npy"
+
     def __init__(self, folder: Path, names: Sequence[str], words: Sequence[str]) -> None:
         self.paths = [folder / f"{name}.npy" for name in names]
         self._pieces: list[NDArray[np.float64]] = []
@@ -137,9 +143,10 @@ class Arrays(AbstractContextManager["Arrays"]):
         return self.paths
 
 
-def files_of(
-    kind: str, folder: Path, names: Sequence[str], words: Sequence[str], data: Mapping[str, Any]
-) -> Sound | Ink | Arrays:
+Files = Sound | Ink | Arrays
+
+
+def files_of(kind: str, folder: Path, names: Sequence[str], words: Sequence[str], data: Mapping[str, Any]) -> Files:
     """What takes sequences of this kind of data.
 
     Args:
@@ -149,7 +156,7 @@ def files_of(
         words: About each.
         data: What the model's data were.
     """
-    made: dict[str, Callable[[], Sound | Ink | Arrays]] = {
+    made: dict[str, Callable[[], Files]] = {
         "audio": lambda: Sound(folder, names, words, int(data["sample_rate"])),
         "pen": lambda: Ink(folder, names, words),
     }

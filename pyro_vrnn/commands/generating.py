@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from pyro_vrnn import __version__
 from pyro_vrnn.commands import display
-from pyro_vrnn.commands.generated_files import READ, WRITTEN, files_of
+from pyro_vrnn.commands.generated_files import READ, WRITTEN, Files, files_of
+from pyro_vrnn.commands.generation_options import Asked, frames_in
 from pyro_vrnn.commands.progress import Counter, Told, progress
 from pyro_vrnn.commands.subject import Subject, open_model, subject_of
 from pyro_vrnn.data.writing import ROUNDING, restored
@@ -23,64 +25,6 @@ from pyro_vrnn.inference.generation import Generated
 from pyro_vrnn.tracking import find_run, log_results, tracking_uri
 from pyro_vrnn.training.files import one_line, write_whole
 from pyro_vrnn.training.saving import TrainedModel
-
-#: Length by default, where values have a rate and where they have none.
-SECONDS, FRAMES = 2.0, 200
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What was typed; of ``prime``, ``reconstruct``, ``interpolate`` and ``hold`` one at most."""
-
-    out: Path
-    count: int
-    seconds: float | None
-    frames: int | None
-    prime: str | None
-    prime_seconds: float | None
-    reconstruct: str | None
-    interpolate: tuple[str, str] | None
-    hold: str | None
-    temperature_z: float
-    temperature_x: float
-    write: str | None
-    seed: int
-    device: str
-
-    @property
-    def use(self) -> str:
-        """What is made.
-
-        Raises:
-            ConfigurationError: If that is not one thing.
-        """
-        uses = [use for use in ("prime", "reconstruct", "interpolate", "hold") if getattr(self, use)]
-        if len(uses) > 1:
-            raise ConfigurationError(f"--{uses[0]} and --{uses[1]}: one at a time")
-        use = uses[0] if uses else "generate"
-        if self.prime_seconds is not None and use != "prime":
-            raise ConfigurationError("--prime-seconds: only beside --prime")
-        if use in ("reconstruct", "interpolate") and (self.seconds or self.frames):
-            raise ConfigurationError(f"--{use}: is as long as its recordings; leave out --seconds and --frames")
-        if use in ("reconstruct", "interpolate", "hold") and (self.temperature_z, self.temperature_x) != (1, 1):
-            raise ConfigurationError(f"--{use}: the latents are given; leave out --temperature-z and --temperature-x")
-        return use
-
-    def length(self, data: dict[str, Any]) -> int:
-        """Frames of each.
-
-        Raises:
-            ConfigurationError: If it is given twice, or in seconds where values have no rate.
-        """
-        if self.seconds is not None and self.frames is not None:
-            raise ConfigurationError("--seconds and --frames: pass one of them")
-        if self.frames is not None:
-            return self.frames
-        if data.get("kind", "audio") != "audio":
-            if self.seconds is not None:
-                raise ConfigurationError(f"--seconds {self.seconds:g}: these data have no rate; pass --frames")
-            return FRAMES
-        return _frames_in(SECONDS if self.seconds is None else self.seconds, data)
 
 
 def run(reference: str, given: dict[str, dict[str, Any]], asked: Asked) -> list[Path]:
@@ -101,8 +45,11 @@ def run(reference: str, given: dict[str, dict[str, Any]], asked: Asked) -> list[
     if asked.out.exists() and not asked.out.is_dir():
         raise ConfigurationError(f"--out {asked.out}: a file; expected the name of a folder")
     console = display.console()
-    uri = tracking_uri(given.get("tracking", {}).get("uri"))
+    uri, label = tracking_uri(given.get("tracking", {}).get("uri")), asked.label(use)
     trained, tracked = open_model(reference, uri, asked.device)
+    if asked.temperature_z != 1 and not trained.net.has_latents:
+        raise ConfigurationError("--temperature-z: the model has no latents; leave it out")
+    _check_free(asked.out, reference, label)
     of_run = f"run {find_run(reference, uri=uri).name}, " if tracked else ""
     origin = f"pyro_vrnn {__version__}, {of_run}{trained.config.model.variant}"
     reading = given.get("data", {})
@@ -111,13 +58,13 @@ def run(reference: str, given: dict[str, dict[str, Any]], asked: Asked) -> list[
         batches = list(USES[use](trained, asked, sources))
         with one_line(asked.out):
             asked.out.mkdir(parents=True, exist_ok=True)
-        written, said = [], []
-        for batch in batches:
-            files, about = _write(trained, asked, use, batch, origin, told)
-            written += files
-            said += about
+        with ExitStack() as open_files:  # all of them are whole, or none is there
+            made = [_write(trained, asked, use, batch, origin, told, open_files) for batch in batches]
+    written = [path for files, _ in made for path in files.written()]
+    said = [item for _, about in made for item in about]
     record = {
         "model": reference,
+        "label": label,
         "variant": trained.config.model.variant,
         "data": trained.data["name"],
         "checksum": trained.data["checksum"],
@@ -133,12 +80,16 @@ def run(reference: str, given: dict[str, dict[str, Any]], asked: Asked) -> list[
     write_whole(written[-1], json.dumps(record, indent=1).encode())
     for item in said:
         nats = "" if item["log_joint"] is None else f"log p(x, z) = {item['log_joint']:.1f} nats, "
+        if (real := item.get("log_joint_of_the_recording")) is not None:
+            nats = f"log p(x, z) of the recording {real:.1f} nats, "
         console.print(f"{item['file']}: {item['frames']} frames, {nats}{item['written']}")
     if clips := sum(item.get("clipped", 0) for item in said):
         console.print(f"warning: {clips} samples are outside of [-1, 1) and were clipped")
-    console.print(f"{len(written)} files in {asked.out}" + (", kept with the run under generated/" if tracked else ""))
+    console.print(
+        f"{len(written)} files in {asked.out}" + (f", kept with the run under generated/{label}/" if tracked else "")
+    )
     if tracked:
-        log_results(reference, {}, written, uri=uri, under="generated")
+        log_results(reference, {}, written, uri=uri, under=f"generated/{label}")
     return written
 
 
@@ -161,38 +112,74 @@ class _Batch:
     real: bool = False
 
 
+def _check_free(out: Path, reference: str, label: str) -> None:
+    """Sees that a folder holds no other call's files, which its ``generation.json`` describes."""
+    path = out / "generation.json"
+    if not path.exists():
+        return
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        same = (held["model"], held["label"]) == (reference, label)
+    except (OSError, ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise ConfigurationError(f"--out {out}: holds what another call made; pass another folder")
+
+
 def _write(
-    trained: TrainedModel, asked: Asked, use: str, batch: _Batch, origin: str, told: Told
-) -> tuple[list[Path], list[Any]]:
-    written = asked.write or ("sample" if use in ("generate", "prime") else "mean")
+    trained: TrainedModel, asked: Asked, use: str, batch: _Batch, origin: str, told: Told, open_files: ExitStack
+) -> tuple[Files, list[Any]]:
+    """Draws a batch into files, which become whole when the stack is closed."""
+    written = asked.written(use)
     what = "the recording itself" if batch.real else WRITTEN[written] + READ.get(use, "")
-    names = [name if batch.real else f"{name}-{written}-s{asked.seed}" for name in batch.names]
+    names = [name if batch.real else f"{name}-{asked.label(use)}" for name in batch.names]
     words = f"{origin}: {what}; {use}, seed {asked.seed}" + (
         "" if (asked.temperature_z, asked.temperature_x) == (1, 1)
         else f", temperatures z {asked.temperature_z:g}, x {asked.temperature_x:g}"
     )  # fmt: skip
     done = Counter(told, use, batch.frames)
     joint = np.zeros(len(names))
-    with files_of(trained.data.get("kind", "audio"), asked.out, names, [words] * len(names), trained.data) as files:
-        if batch.first is not None:
-            files.add(_values(batch.first.expand(len(names), *batch.first.shape), trained))
-        for piece in batch.made:
-            files.add(_values(piece.mean if written == "mean" and not batch.real else piece.x, trained))
-            joint += (piece.log_prior + piece.log_emission).double().sum(-1).numpy(force=True)
-            done(piece.x.shape[1])
-    paths = files.written()
+    files = files_of(trained.data.get("kind", "audio"), asked.out, names, [words] * len(names), trained.data)
+    open_files.enter_context(files)
+    if batch.first is not None:
+        files.add(_values(batch.first.expand(len(names), *batch.first.shape), trained))
+    for piece in _finite(batch.made):
+        files.add(_values(piece.mean if written == "mean" and not batch.real else piece.x, trained))
+        joint += (piece.log_prior + piece.log_emission).double().sum(-1).numpy(force=True)
+        done(piece.x.shape[1])
     clips = getattr(files, "clipped", None)
     about = []
     for i, name in enumerate(names):
-        own = next(path for path in paths if path.stem == name)
-        nats = None if batch.real else float(joint[i])
-        item: dict[str, Any] = {"file": own.name, "written": what, "frames": batch.frames, "log_joint": nats}
+        nats = None if batch.real or not np.isfinite(joint[i]) else float(joint[i])
+        item: dict[str, Any] = {"file": f"{name}{files.ending}", "written": what, "frames": batch.frames}
+        # A reconstruction's densities are those of the real frames, which each step has read.
+        item |= {"log_joint": None, "log_joint_of_the_recording": nats} if use == "reconstruct" else {"log_joint": nats}
         if batch.first is not None:
             item["frames_of_the_recording_before"] = len(batch.first)
         if clips is not None:
             item |= {"clipped": int(clips[i]), "rounding": ROUNDING}
         about.append(item)
-    return paths, about
+    return files, about
+
+
+def _finite(made: Iterator[Generated]) -> Iterator[Generated]:
+    """Pieces, as long as they are finite.
+
+    Raises:
+        ConfigurationError: Else: of a model that has diverged, or at a temperature that float32 does not hold.
+    """
+    advice = (
+        "the model makes values that are not finite; use a temperature nearer to 1, or a model that has not diverged"
+    )
+    try:
+        for piece in made:
+            if not (torch.isfinite(piece.x).all() and torch.isfinite(piece.mean).all()):
+                raise ConfigurationError(advice)
+            yield piece
+    except RuntimeError as error:
+        if "probability tensor" not in str(error):  # a mixture's choice among components with weights of NaN
+            raise
+        raise ConfigurationError(advice) from None
 
 
 def _values(x: Tensor, trained: TrainedModel) -> NDArray[np.float64]:
@@ -206,7 +193,8 @@ class _Sources:
         self.trained, self.reading, self.seed, self.told = trained, reading, seed, told
 
     def __call__(self, source: str) -> Subject:
-        return subject_of(self.trained, {**self.reading, "source": source}, seed=self.seed, told=self.told)
+        given = {"dither": False, **self.reading, "source": source}  # what is read is heard again, as it is
+        return subject_of(self.trained, given, seed=self.seed, told=self.told)
 
     def first(self, source: str) -> Tensor:
         """The first recording, ``(1, T, X)``."""
@@ -230,7 +218,7 @@ def _generate(trained: TrainedModel, asked: Asked, sources: _Sources) -> Iterato
         if asked.prime_seconds is not None:
             if trained.data.get("kind", "audio") != "audio":
                 raise ConfigurationError("--prime-seconds: these data have no rate; leave it out")
-            x = x[:, : _frames_in(asked.prime_seconds, trained.data)]
+            x = x[:, : frames_in(asked.prime_seconds, trained.data)]
         past, first = generation.prime(trained.net, x, seed=asked.seed), x[0]
     made = generation.generate(
         trained.net, frames, asked.count, seed=asked.seed, past=past,
@@ -247,22 +235,21 @@ def _reconstruct(trained: TrainedModel, asked: Asked, sources: _Sources) -> Iter
         real = Generated(x, x, x[..., :0], *x.new_zeros(2, *x.shape[:2]))
         yield _Batch([f"{i:02d}-real"], iter([real]), x.shape[1], real=True)
         made = generation.reconstruct(trained.net, x, seed=asked.seed)
-        yield _Batch([f"{i:02d}-reconstructed"], made, x.shape[1])
+        yield _Batch([f"{i:02d}"], made, x.shape[1])
 
 
 def _interpolate(trained: TrainedModel, asked: Asked, sources: _Sources) -> Iterator[_Batch]:
     assert asked.interpolate is not None
     x, other = map(sources.first, asked.interpolate)
     made = generation.interpolate(trained.net, x, other, count=asked.count, seed=asked.seed)
-    names = [f"{name}-interpolated" for name in _numbered(asked.count)]
-    yield _Batch(names, made, min(x.shape[1], other.shape[1]))
+    yield _Batch(_numbered(asked.count), made, min(x.shape[1], other.shape[1]))
 
 
 def _hold(trained: TrainedModel, asked: Asked, sources: _Sources) -> Iterator[_Batch]:
     assert asked.hold is not None
     frames = asked.length(trained.data)
     made = generation.hold(trained.net, sources.first(asked.hold), frames, count=asked.count, seed=asked.seed)
-    yield _Batch([f"{name}-held" for name in _numbered(asked.count)], made, frames)
+    yield _Batch(_numbered(asked.count), made, frames)
 
 
 #: What is made, by the option that asks for it.
@@ -273,7 +260,3 @@ USES: dict[str, Callable[[TrainedModel, Asked, _Sources], Iterator[_Batch]]] = {
     "interpolate": _interpolate,
     "hold": _hold,
 }
-
-
-def _frames_in(seconds: float, data: dict[str, Any]) -> int:
-    return max(1, round(seconds * data["sample_rate"] / data["frame"]))

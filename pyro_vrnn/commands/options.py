@@ -1,11 +1,27 @@
 """Options that name their place in the configuration."""
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _Positive(click.ParamType):
+    """A positive number; infinity, which click's own range takes, is none."""
+
+    name = "float"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        number = click.FLOAT.convert(value, parameter, context)
+        if not (math.isfinite(number) and number > 0):
+            self.fail(f"{value} is not a positive number", parameter, context)
+        return float(number)
+
+
+POSITIVE = _Positive()
 
 
 def option(flag: str, place: str, help: str, **attributes: Any) -> Callable[[Function], Function]:

@@ -1,6 +1,7 @@
 """The report: a run's results, curves, figures and sounds on one page, made by ``fit`` and again by ``analyze``."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -239,7 +240,11 @@ def _panels(run: Run) -> list[Panel]:
     )
     found = []
     for title, unit, names, zero in wanted:
-        lines = [Line(words, run.history[name]) for words, name in names.items() if run.history.get(name)]
+        lines = [
+            Line(words, run.history[name])
+            for words, name in names.items()
+            if any(math.isfinite(value) for _, value in run.history.get(name, ()))
+        ]
         if lines:
             found.append(Panel(title, unit, "optimiser steps", lines, zero))
     return found

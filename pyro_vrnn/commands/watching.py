@@ -22,8 +22,7 @@ class Watcher:
 
     def begin(self) -> None:
         """Before the first step of all. The interface's slider of pictures begins at step 0."""
-        if self.snapshots is not None:
-            self.snapshots.epoch(0, 0)
+        self._picture(0, 0)
 
     def step(self, progress: Progress, metrics: dict[str, float], frames: int) -> None:
         """After each optimiser step."""
@@ -35,9 +34,17 @@ class Watcher:
         metrics = {f"validation/{name}": value for name, value in validation.metrics().items()}
         self.tracked.log(progress.step, {**metrics, "validation/best": progress.best, "epoch": progress.epoch})
         self.shown.epoch(progress, validation, improved)
-        if self.snapshots is not None:
-            self.snapshots.epoch(progress.epoch, progress.step)
+        self._picture(progress.epoch, progress.step)
 
     def checkpointed(self, progress: Progress) -> None:
         """After each checkpoint."""
         self.tracked.checkpointed(progress.step)
+
+    def _picture(self, epoch: int, step: int) -> None:
+        if self.snapshots is None:
+            return
+        try:
+            self.snapshots.epoch(epoch, step)
+        except Exception as error:  # whatever it is: a picture is not worth a training
+            self.snapshots = None
+            self.out.print(f"no pictures of samples from here on: {display.first_line(error)}")

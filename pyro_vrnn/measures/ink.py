@@ -94,7 +94,8 @@ def intraclass(groups: Iterable[Sequence[float] | NDArray[Any]]) -> float:
 
 def measure(samples: Sequence[Points]) -> dict[str, NDArray[np.float64]]:
     """Every measure of every sample, ``(n,)`` each, in the units of :data:`UNITS`."""
-    return {name: np.array(column) for name, column in zip(UNITS, zip(*map(style, samples), strict=True), strict=True)}
+    styles = [style(points) for points in samples]
+    return {name: np.array([getattr(each, name) for each in styles]) for name in UNITS}
 
 
 def consistency(samples: Sequence[Points], parts: int = PARTS) -> dict[str, float]:
