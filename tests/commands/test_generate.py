@@ -79,10 +79,74 @@ def test_a_continuation_begins_with_the_recording(model, command, tmp_path, tone
     real, _ = soundfile.read(prime)
     frames = len(real) // 200
     for i in range(2):
-        made, _ = soundfile.read(tmp_path / "made" / f"{i:02d}-sample-s0.wav")
+        made, _ = soundfile.read(tmp_path / "made" / f"{i:02d}-continued-sample-s0.wav")
         assert len(made) == (frames + 5) * 200
         assert np.abs(made[: frames * 200] - real[: frames * 200]).max() <= 2 * ROUNDING
     assert held(tmp_path / "made")["files"][0]["frames_of_the_recording_before"] == frames
+
+
+def test_a_continuation_with_temperatures_is_the_librarys(model, command, tmp_path, tones):
+    words = [
+        "--prime",
+        tones / "000.wav",
+        "--prime-seconds",
+        "0.05",
+        "--temperature-z",
+        "0.5",
+        "--temperature-x",
+        "0.25",
+    ]
+    ended = command("generate", model, *words, "--out", "made", "--count", "2", "--frames", "5", "--seed", "3")
+    assert ended.status == 0, ended.err
+    trained = load_model(model)
+    samples, _ = soundfile.read(tones / "000.wav", dtype="float32")
+    x = torch.from_numpy((samples[:400] - trained.data["mean"]) / trained.data["std"]).reshape(1, 2, 200).float()
+    made = generation.together(
+        generation.generate(
+            trained.net,
+            5,
+            2,
+            seed=3,
+            past=generation.prime(trained.net, x, seed=3),
+            temperature_z=0.5,
+            temperature_x=0.25,
+        )
+    )
+    for i, values in enumerate(restored(made.x, trained.data)):
+        read, _ = soundfile.read(tmp_path / "made" / f"{i:02d}-continued-sample-s3-z0.5-x0.25.wav")
+        assert read[400:] == pytest.approx(np.clip(values.reshape(-1), -1, 1), abs=1.01 * ROUNDING)
+
+
+def test_what_is_read_is_not_dithered_where_training_was(command, tmp_path, tones):
+    """A recording without a grid of integers cannot be."""
+    dithered = untrained(tmp_path / "dithered", source=str(tones), dither=True)
+    samples, rate = soundfile.read(tones / "000.wav")
+    soundfile.write(tmp_path / "float.wav", samples, rate, subtype="FLOAT")
+    ended = command("generate", dithered, "--reconstruct", "float.wav", "--out", "made", "--count", "1")
+    assert ended.status == 0, ended.err
+    real, _ = soundfile.read(tmp_path / "made" / "00-real.wav")
+    assert real == pytest.approx(samples[: len(real)], abs=2 * ROUNDING)
+
+
+def test_another_call_does_not_write_over_the_files_of_one(model, command, tmp_path):
+    words = ["generate", model, "--out", "made", "--count", "1", "--frames", "3"]
+    assert command(*words).status == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "made").iterdir()}
+    assert command(*words).status == 0
+    for more in (["--seed", "1"], ["--temperature-x", "0.5"], ["--prime", "tones"]):
+        ended = command(*words, *more)
+        assert (ended.status, ended.err.count("\n")) == (2, 1)
+        assert "holds what another call made" in ended.err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "made").iterdir()} == before
+
+
+@pytest.mark.parametrize(("variant", "temperature"), [("vrnn-gauss", "1e38"), ("vrnn-gmm", "1e-300")])
+def test_values_that_are_not_finite_are_no_sound(variant, temperature, command, tmp_path, tones):
+    model = untrained(tmp_path / "model", variant, source=str(tones))
+    ended = command("generate", model, "--out", "made", "--count", "1", "--frames", "3", "--temperature-x", temperature)
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "not finite" in ended.err
+    assert list((tmp_path / "made").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -109,7 +173,7 @@ def test_a_tracked_run_keeps_the_files(tones, command, tmp_path):
     assert "kept with the run" in command("generate", "one", "--out", "made", "--count", "1").out
     with soundfile.SoundFile(tmp_path / "made" / "00-sample-s0.wav") as sound:
         assert "run one, " in sound.comment
-    kept = [path.name for path in (tmp_path / "mlruns" / "artifacts").rglob("generated/*")]
+    kept = [path.name for path in (tmp_path / "mlruns" / "artifacts").rglob("generated/sample-s0/*")]
     assert sorted(kept) == ["00-sample-s0.png", "00-sample-s0.wav", "generation.json"]
 
 
@@ -119,8 +183,8 @@ def test_ink_and_arrays(command, tmp_path):
     assert ended.status == 0, ended.err
     names = {path.name for path in (tmp_path / "ink").iterdir()}
     endings = ("csv", "svg", "png")
-    assert names == {f"{i:02d}-sample-s0.{end}" for i in range(2) for end in endings} | {"generation.json"}
-    points = np.loadtxt(tmp_path / "ink" / "00-sample-s0.csv", delimiter=",", skiprows=1)
+    assert names == {f"{i:02d}-sample-s0-x0.5.{end}" for i in range(2) for end in endings} | {"generation.json"}
+    points = np.loadtxt(tmp_path / "ink" / "00-sample-s0-x0.5.csv", delimiter=",", skiprows=1)
     assert points.shape == (12, 3)
     assert set(points[:, 2]) <= {0, 1}
     rows = untrained(tmp_path / "rows", source="linear-gaussian")
@@ -139,6 +203,8 @@ def test_ink_and_arrays(command, tmp_path):
         (["--out", "model/config.toml"], "expected the name of a folder"),
         (["--out", "model/config.toml/deeper"], "cannot be written"),
         (["--prime", "nowhere"], "nowhere"),
+        (["--seconds", "inf"], "inf is not a positive number"),
+        (["--prime", "tones", "--prime-seconds", "nan"], "nan is not a positive number"),
         (["--interpolate", "tones", "tones", "--count", "1"], "2 or more"),
     ],
 )
@@ -150,13 +216,16 @@ def test_mistakes_are_one_line_and_leave_nothing(words, message, model, command,
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_what_fails_midway_leaves_no_file(model, command, tmp_path, monkeypatch):
-    made = generation.generate
+@pytest.mark.parametrize(("use", "words"), [("generate", []), ("reconstruct", ["--reconstruct", "tones"])])
+def test_what_fails_midway_leaves_no_file(use, words, model, command, tmp_path, monkeypatch):
+    made, calls = getattr(generation, use), []
 
     def midway(*arguments, **named):
+        calls.append(use)
         yield from made(*arguments, **named)
-        raise KeyboardInterrupt
+        if use == "generate" or len(calls) == 2:  # of several recordings the second
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(generating.generation, "generate", midway)
-    assert command("generate", model, "--out", "made").status == 130
+    monkeypatch.setattr(generating.generation, use, midway)
+    assert command("generate", model, "--out", "made", *words).status == 130
     assert list((tmp_path / "made").iterdir()) == []

@@ -143,9 +143,10 @@ def test_the_history_is_that_of_the_store_where_there_is_no_folder(spoken, tmp_p
     assert len(before["validation/elbo_per_frame"]) == 3
 
 
-def test_a_report_that_fails_leaves_the_run_as_it_is(command, tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [TrackingError("full: no room"), ValueError("full: no room")])
+def test_a_report_that_fails_leaves_the_run_as_it_is(command, tmp_path, monkeypatch, error):
     def fail(*arguments, **options):
-        raise TrackingError("full: no room")
+        raise error
 
     monkeypatch.setattr(reporting, "write", fail)
     ended = command("fit", "--data", record(tmp_path / "tones", 30), "--max-steps", "1", "--name", "x", *PLAIN)
@@ -153,6 +154,18 @@ def test_a_report_that_fails_leaves_the_run_as_it_is(command, tmp_path, monkeypa
     run = find_run("x", uri=URI)
     assert run.status == "FINISHED"
     assert f"no report: full: no room; make it with: python cli.py analyze {run.id[:8]} --out analysis" in ended.out
+
+
+def test_a_picture_that_fails_ends_no_training(command, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("probability tensor contains nan")
+
+    monkeypatch.setattr("pyro_vrnn.commands.snapshots.made_samples", fail)
+    monkeypatch.setattr(reporting, "write", lambda *given, **options: [tmp_path / "tones" / "000.wav"])
+    ended = command("fit", "--data", record(tmp_path / "tones", 30), "--max-steps", "2", "--name", "x", *PLAIN)
+    assert ended.status == 0, ended.err
+    assert ended.out.count("no pictures of samples from here on: probability tensor contains nan") == 1
+    assert find_run("x", uri=URI).status == "FINISHED"
 
 
 def test_handwriting_is_drawn(command, tmp_path, monkeypatch):

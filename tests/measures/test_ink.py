@@ -68,3 +68,7 @@ def test_a_hand_of_its_own_is_told_from_one_that_changes():
     assert ink.consistency(own)["slant"] > 0.98
     assert abs(ink.consistency(changing)["slant"]) < 0.4
     assert ink.measure(own)["slant"] == pytest.approx(slants[:, 0], abs=3)
+
+
+def test_of_no_sample_there_is_no_measure():
+    assert {name: len(values) for name, values in ink.measure([]).items()} == dict.fromkeys(ink.UNITS, 0)
