@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyro_vrnn.data.writing import clipped, wav_writer
+from pyro_vrnn.errors import DataError
 from pyro_vrnn.training.files import one_line, whole_file, write_whole
 
 #: What is written, in words.
 WRITTEN = {"sample": "samples drawn from the emission", "mean": "means of the emission, not samples"}
 #: What each step read of the past, where x was not fed back.
 READ = {"reconstruct": "; each step read the real frames before it"}
+#: First line of a table of a pen's points.
+HEADER = "dx,dy,pen"
 #: Seconds of each sound that a picture shows, and how many sounds.
 SHOWN, ROWS = 4.0, 8
 
@@ -100,7 +103,7 @@ class Ink(AbstractContextManager["Ink"]):
 
         for name, words, points in zip(self.names, self.words, np.concatenate(self._pieces, 1), strict=True):
             text = StringIO()
-            np.savetxt(text, points, fmt="%.9g", delimiter=",", header="dx,dy,pen", comments="")
+            np.savetxt(text, points, fmt="%.9g", delimiter=",", header=HEADER, comments="")
             drawing = svg(points, title=name, description=words)
             for ending, content in (
                 (".csv", text.getvalue().encode()),
@@ -141,6 +144,23 @@ class Arrays(AbstractContextManager["Arrays"]):
     def written(self) -> list[Path]:
         """The arrays."""
         return self.paths
+
+
+def points_of(path: Path) -> NDArray[np.float64]:
+    """The points of a trace, ``(T, 3)``, from a table as it is written here.
+
+    Raises:
+        DataError: If it holds something else.
+    """
+    try:
+        heading, *lines = path.read_text(encoding="utf-8").splitlines()
+        points = np.array([[float(cell) for cell in line.split(",")] for line in lines])
+        whole = heading == HEADER and points.ndim == 2 and points.shape[1] == 3 and np.isfinite(points).all()
+    except (OSError, ValueError):
+        whole = False
+    if not (whole and np.isin(points[:, 2], (0, 1)).all()):
+        raise DataError(f"{path}: expected the line {HEADER} and three numbers a point below it, pen 0 or 1")
+    return points
 
 
 Files = Sound | Ink | Arrays

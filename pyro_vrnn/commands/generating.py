@@ -14,11 +14,11 @@ from torch import Tensor
 
 from pyro_vrnn import __version__
 from pyro_vrnn.commands import display
-from pyro_vrnn.commands.generated_files import READ, WRITTEN, Files, files_of
+from pyro_vrnn.commands.generated_files import READ, WRITTEN, Files, files_of, points_of
 from pyro_vrnn.commands.generation_options import Asked, frames_in
 from pyro_vrnn.commands.progress import Counter, Told, progress
 from pyro_vrnn.commands.subject import Subject, open_model, subject_of
-from pyro_vrnn.data.writing import ROUNDING, restored
+from pyro_vrnn.data.writing import ROUNDING, restored, standardised
 from pyro_vrnn.errors import ConfigurationError
 from pyro_vrnn.inference import generation
 from pyro_vrnn.inference.generation import Generated
@@ -197,13 +197,17 @@ class _Sources:
         return subject_of(self.trained, given, seed=self.seed, told=self.told)
 
     def first(self, source: str) -> Tensor:
-        """The first recording, ``(1, T, X)``."""
+        """The first recording, ``(1, T, X)``; of a pen also one trace in a table of its points."""
+        if self.trained.data.get("kind") == "pen" and Path(source).suffix == ".csv" and Path(source).is_file():
+            return self._here(standardised(points_of(Path(source)), self.trained.data))
         return self.frames(self(source), 0)
 
     def frames(self, subject: Subject, i: int) -> Tensor:
         """Recording i, ``(1, T, X)``, where the model is."""
-        like = next(self.trained.net.parameters())
-        return torch.from_numpy(np.asarray(subject.sequences[i]))[None].to(like)
+        return self._here(np.asarray(subject.sequences[i]))
+
+    def _here(self, x: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(x)[None].to(next(self.trained.net.parameters()))
 
 
 def _numbered(count: int) -> list[str]:

@@ -27,6 +27,11 @@ def restored(x: Any, data: Mapping[str, Any]) -> NDArray[np.float64]:
     return Normaliser(data["mean"], data["std"]).restore(np.asarray(x, np.float64))
 
 
+def standardised(values: Any, data: Mapping[str, Any]) -> NDArray[np.float64]:
+    """The inverse of :func:`restored`."""
+    return Normaliser(data["mean"], data["std"]).standardise(np.asarray(values, np.float64))
+
+
 def clipped(values: NDArray[Any]) -> int:
     """Samples outside what 16 bits hold, which a file holds as the nearest value."""
     steps = np.rint(np.asarray(values, np.float64) * FULL_SCALE)

@@ -187,6 +187,16 @@ def test_ink_and_arrays(command, tmp_path):
     points = np.loadtxt(tmp_path / "ink" / "00-sample-s0-x0.5.csv", delimiter=",", skiprows=1)
     assert points.shape == (12, 3)
     assert set(points[:, 2]) <= {0, 1}
+    # What was written can be gone on from.
+    prime = tmp_path / "ink" / "00-sample-s0-x0.5.csv"
+    assert command("generate", pen, "--out", "on", "--count", "1", "--frames", "5", "--prime", prime).status == 0
+    longer = np.loadtxt(tmp_path / "on" / "00-continued-sample-s0.csv", delimiter=",", skiprows=1)
+    assert longer.shape == (17, 3)
+    assert longer[:12] == pytest.approx(points, rel=1e-4, abs=1e-4)
+    (tmp_path / "wrong.csv").write_text("dx,dy,pen\n1,2,3\n")
+    ended = command("generate", pen, "--out", "wrong", "--prime", "wrong.csv")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "three numbers a point" in ended.err
     rows = untrained(tmp_path / "rows", source="linear-gaussian")
     assert command("generate", rows, "--out", "rows.out", "--count", "1", "--frames", "6").status == 0
     assert np.load(tmp_path / "rows.out" / "00-sample-s0.npy").shape == (6, 4)
