@@ -118,26 +118,10 @@ def figure_2(member: Member, count: int, *, seed: int = 0) -> "Figure":
     return paths.figure_2(examples, f"{member.name}: latents along unseen examples ({member.subject.title})")
 
 
-def figure_3(members: Sequence[Member], asked: Asked, told: Told = lambda what, done, total: None) -> "Figure":
-    """Fig. 3 alone: real sound beside samples of each model.
-
-    Args:
-        members: Models of sound of one frame and rate; the first one's data are the real ones.
-        asked: How many samples, how long, and the seed.
-        told: Told of the progress.
-    """
-    return sounds(members, asked, told)[0]["figure-3-sample"]
-
-
-def figure_4(members: Sequence[Member], asked: Asked, told: Told = lambda what, done, total: None) -> "Figure":
-    """Fig. 4 alone: real handwriting beside that of each model; arguments as of :func:`figure_3`."""
-    return inks(members, asked, told)[0]["figure-4"]
-
-
 def sounds(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[str, Figure], list[Measured]]":
-    """Fig. 3 of samples and of means, a picture of the measures, and these; arguments as of :func:`figure_3`."""
+    """Fig. 3 of samples and of means, a picture of the measures, and these; arguments as of :func:`draw`."""
     from pyro_vrnn.figures.spreads import spreads
-    from pyro_vrnn.figures.waveforms import figure_3 as draw
+    from pyro_vrnn.figures.waveforms import figure_3
 
     rate = members[0].subject.sequences.sample_rate
     assert rate is not None
@@ -156,7 +140,7 @@ def sounds(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[s
                 shown[written][found[-1].title] = kept
     told("draw", len(members), len(members))
     figures = {
-        f"figure-3-{written}": draw(
+        f"figure-3-{written}": figure_3(
             {name: samples[0] for name, samples in each.items()}, rate, f"Fig. 3: {WRITTEN[written]}", spectra=each
         )
         for written, each in shown.items()
@@ -166,8 +150,8 @@ def sounds(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[s
 
 
 def inks(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[str, Figure], list[Measured]]":
-    """Fig. 4, a picture of the measures, and these; arguments as of :func:`figure_4`."""
-    from pyro_vrnn.figures.handwriting import figure_4 as draw
+    """Fig. 4, a picture of the measures, and these; arguments as of :func:`draw`."""
+    from pyro_vrnn.figures.handwriting import figure_4
     from pyro_vrnn.figures.spreads import spreads
 
     lengths = members[0].subject.sequences.lengths
@@ -184,7 +168,7 @@ def inks(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[str
         shown[member.name] = kept
     told("draw", len(members), len(members))
     figures = {
-        "figure-4": draw(shown, f"Fig. 4: handwriting, {frames} points a sample; each to its own scale"),
+        "figure-4": figure_4(shown, f"Fig. 4: handwriting, {frames} points a sample; each to its own scale"),
         "measures": spreads({each.title: each.values for each in found}, _labels("pen"), "a dot a sample"),
     }
     return figures, found
