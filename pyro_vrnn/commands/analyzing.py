@@ -90,7 +90,7 @@ def run(references: Sequence[str], given: dict[str, dict[str, Any]], asked: Aske
         if each.unusable:
             console.print(f"warning: {each.title}: {each.unusable} samples are not finite and were left out")
         if each.clipped:
-            console.print(f"warning: {each.title}: {each.clipped} values outside of [-1, 1] were clipped")
+            console.print(f"warning: {each.title}: {each.clipped} values outside of [-1, 1) were clipped")
     record = {
         "runs": [
             {

@@ -14,6 +14,7 @@ from pyro_vrnn.commands.analyzed import UNITS, Measured
 from pyro_vrnn.commands.generated_files import WRITTEN
 from pyro_vrnn.commands.progress import Told
 from pyro_vrnn.commands.subject import Subject
+from pyro_vrnn.data.writing import clipped, restored
 from pyro_vrnn.inference.generation import generate, together
 from pyro_vrnn.inference.paths import latent_path
 from pyro_vrnn.measures import ink, sound
@@ -133,9 +134,9 @@ def sounds(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[s
         told("draw", k, len(members))
         for written, drawn in made_samples(member.trained, asked.samples, frames, asked.seed).items():
             kept = [np.clip(x, -1, 1).reshape(-1) for x in drawn if np.isfinite(x).all()]
-            clipped = sum(int((np.abs(x) > 1).sum()) for x in drawn if np.isfinite(x).all())
+            clips = sum(clipped(x) for x in drawn if np.isfinite(x).all())
             values = sound.measure(kept, rate, real)
-            found.append(Measured(member.name, written, values, None, len(drawn) - len(kept), clipped))
+            found.append(Measured(member.name, written, values, None, len(drawn) - len(kept), clips))
             if kept:
                 shown[written][found[-1].title] = kept
     told("draw", len(members), len(members))
@@ -198,8 +199,6 @@ def real_samples(subject: Subject, count: int, frames: int | None) -> list[Array
 
 def made_samples(trained: TrainedModel, count: int, frames: int, seed: int) -> dict[str, Array]:
     """What a model draws, and the means of the same steps, in the data's own values, ``(count, frames, X)``."""
-    from pyro_vrnn.data.writing import restored
-
     drawn = together(generate(trained.net, frames, count, seed=seed))
     both = {"sample": drawn.x, "mean": drawn.mean}
     return {written: restored(x.cpu(), trained.data) for written, x in both.items()}

@@ -146,14 +146,14 @@ def test_what_is_not_finite_is_left_out(tmp_path, tones, monkeypatch):
 
     def made(trained, count, frames, seed):
         x = np.random.default_rng(0).normal(size=(count, frames, 200)) * 0.1
-        x[0, 0, 0], x[1, 0, 0] = np.nan, 3.0
+        x[0, 0, 0], x[1, 0, 0], x[1, 0, 1] = np.nan, 3.0, 1.0  # 16 bits do not hold a 1
         return {"sample": x, "mean": np.full_like(x, np.inf)}
 
     monkeypatch.setattr(picturing, "made_samples", made)
     member = Member("model", trained, subject_of(trained, {}, seed=0))
     asked = Asked(tmp_path / "out", samples=5, seconds=0.1)
     figures, (_, sample, mean) = picturing.sounds([member], asked, lambda *_: None)
-    assert (sample.number, sample.unusable, sample.clipped) == (4, 1, 1)
+    assert (sample.number, sample.unusable, sample.clipped) == (4, 1, 2)
     assert (mean.number, mean.unusable) == (0, 5)
     assert mean.summary()["peaks"]["median"] is None
     assert len(figures["figure-3-mean"].axes) == 3 + 1 + 1
