@@ -112,6 +112,24 @@ def test_a_tracked_run_keeps_the_files(command, tmp_path, tones):
     assert kept | {"report.html"} == {path.name for path in (tmp_path / "out").iterdir()}
 
 
+@pytest.mark.usefixtures("_undrawn")
+def test_measures_of_other_parts_and_data_are_called_as_scores_are(command, tmp_path, tones):
+    uri = f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+    ended = command("fit", "--data", tones, "--max-steps", "1", "--name", "first", *SMALL)
+    assert ended.status == 0, ended.err
+    for where in (["--split", "validation"], ["--split", "train"], ["--data", record(tmp_path / "other", 3)]):
+        before = set(find_run("first", uri=uri).metrics)
+        ended = command("analyze", "first", "--out", "out", *where, *FEW)
+        assert ended.status == 0, ended.err
+        analyzed = set(find_run("first", uri=uri).metrics) - before
+        ended = command("evaluate", "first", *where, "--estimator", "elbo")
+        assert ended.status == 0, ended.err
+        scored = set(find_run("first", uri=uri).metrics) - before - analyzed
+        (begin,) = {name.rpartition("/")[0] for name in scored}
+        assert f"{begin}/sample_flatness" in analyzed
+        assert {name.rpartition("/")[0] for name in analyzed} == {begin}
+
+
 def test_models_of_different_data_are_refused_and_nothing_is_written(command, tmp_path, tones):
     first = untrained(tmp_path / "a", source=str(tones))
     pen = untrained(tmp_path / "b", source="demo-handwriting")
