@@ -28,7 +28,7 @@ class Measured(NamedTuple):
         values: Of every sample by measure, ``(n,)``.
         intraclass: Correlation of the parts of a sample by measure; None where samples have no parts.
         unusable: Samples that were left out: not finite.
-        clipped: Values of sound outside [-1, 1], which were clipped as a file would.
+        clipped: Values of sound outside [-1, 1), which were clipped as a file would.
     """
 
     source: str

@@ -11,6 +11,7 @@ from pyro_vrnn import __version__
 from pyro_vrnn.commands import display, reporting
 from pyro_vrnn.commands.analyzed import UNITS, Measured, rows, table
 from pyro_vrnn.commands.picturing import Asked, Member, draw
+from pyro_vrnn.commands.prefixes import prefix
 from pyro_vrnn.commands.progress import Told, progress
 from pyro_vrnn.commands.subject import open_model, subject_of
 from pyro_vrnn.commands.tables import write_table
@@ -90,7 +91,7 @@ def run(references: Sequence[str], given: dict[str, dict[str, Any]], asked: Aske
         if each.unusable:
             console.print(f"warning: {each.title}: {each.unusable} samples are not finite and were left out")
         if each.clipped:
-            console.print(f"warning: {each.title}: {each.clipped} values outside of [-1, 1] were clipped")
+            console.print(f"warning: {each.title}: {each.clipped} values outside of [-1, 1) were clipped")
     record = {
         "runs": [
             {
@@ -122,7 +123,7 @@ def run(references: Sequence[str], given: dict[str, dict[str, Any]], asked: Aske
     console.print(f"{len(contents)} files in {asked.out}: {', '.join(contents)}")
     for name, reference, (_, tracked) in zip(names, references, opened, strict=True):
         if tracked:
-            metrics = _metrics(found.measured, name, "data" if "source" in options else part)
+            metrics = _metrics(found.measured, name, prefix(part, options))
             log_results(reference, metrics, [asked.out / file for file in contents], uri=uri, under="analysis")
             console.print(f"kept with run {reference} under analysis/")
     if page is not None:
@@ -174,9 +175,9 @@ def _names(references: Sequence[str], models: Sequence[TrainedModel]) -> list[st
     return [name if names.count(name) == 1 else f"{name} ({k + 1})" for k, name in enumerate(names)]
 
 
-def _metrics(found: Sequence[Measured], name: str, prefix: str) -> dict[str, float]:
+def _metrics(found: Sequence[Measured], name: str, begin: str) -> dict[str, float]:
     return {
-        f"{prefix}/{each.written}_{measure}": value
+        f"{begin}/{each.written}_{measure}": value
         for each in found
         if each.source == name
         for measure, numbers in each.summary().items()

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pyro_vrnn.commands import display
+from pyro_vrnn.commands.subject import check_file
 from pyro_vrnn.comparison import trials as tables
 from pyro_vrnn.comparison.formats import Piece, Sheet, comma_separated, latex, markdown, sheets, text
 from pyro_vrnn.comparison.runs import collect
@@ -53,6 +54,8 @@ def run(asked: Asked) -> None:
     named = [name for name, value in chosen.items() if value]
     if len(named) > 1:
         raise ConfigurationError(f"compare: {' and '.join(named)} both say which runs; pass one of them")
+    if asked.out is not None:
+        check_file("--out", asked.out)
     form = asked.form or ("rich" if asked.out is None else ENDINGS.get(asked.out.suffix.lower(), "rich"))
     if asked.trials:
         if asked.parent is None:

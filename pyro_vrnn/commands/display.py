@@ -214,10 +214,7 @@ def _interval(estimate: Estimate) -> str:
 def _caption(estimates: Sequence[Estimate], compressions: Sequence[Compression]) -> str:
     bits = any(estimate.bits_per_sample is not None for estimate in estimates)
     kinds = [kind for kind in Kind if kind.mark and any(estimate.kind is kind for estimate in estimates)]
-    marks = [
-        f"{kind.mark} {kind.words}" + (f" ({kind.bits_mark} on bits)" if bits and kind.bits_mark != kind.mark else "")
-        for kind in kinds
-    ]
+    marks = [kind.legend(bits=bits) for kind in kinds]
     lines = ["   ".join(marks), "95 % interval: of nats / sequence, over sequences (bootstrap)"]
     if any(estimate.monte_carlo is not None for estimate in estimates):
         lines[-1] += "   ± Monte Carlo: standard error of the noise drawn here"

@@ -1,8 +1,6 @@
 """What ``evaluate`` does: load, read, score, keep."""
 
-import hashlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyro_vrnn.commands import display
+from pyro_vrnn.commands.prefixes import prefix
 from pyro_vrnn.commands.progress import Counter, Told, progress
 from pyro_vrnn.commands.subject import Subject, check_file, open_model, subject_of
 from pyro_vrnn.commands.tables import sequence_table, write_table
@@ -146,23 +145,21 @@ def run(
         share_at_sigma_floor=None if found.floor is None else found.floor.share,
         warnings=found.warnings,
     )
-    # Names of their own where the run has histories: train/ and validation/ are curves over its steps.
-    prefix = "test" if part == "test" else f"{part}-best"
-    prefix = _data_name(Path(options["source"]).resolve()) if "source" in options else prefix
+    begin = prefix(part, options)
     with TemporaryDirectory() as aside:
-        files = _files(Path(aside) / f"evaluation-{prefix}-{time.strftime('%Y%m%d-%H%M%S')}", results, found, subject)
+        files = _files(Path(aside) / f"evaluation-{begin}-{time.strftime('%Y%m%d-%H%M%S')}", results, found, subject)
         for ending, file in files.items() if out is not None else ():
             assert out is not None
             write_whole(out if ending == "json" else out.with_suffix(f".{ending}"), file.read_bytes())
         if tracked:
-            metrics = {f"{prefix}/{name}": value for name, value in found.metrics().items()}
+            metrics = {f"{begin}/{name}": value for name, value in found.metrics().items()}
             # The newest evaluation is what the run shows. One without a Monte Carlo error leaves what has one alone:
             # its number would stand beside the other's error.
             there = find_run(reference, uri=uri).metrics
             for item in found.estimates:
-                if item.monte_carlo_error is None and f"{prefix}/{item.name}_monte_carlo_error" in there:
+                if item.monte_carlo_error is None and f"{begin}/{item.name}_monte_carlo_error" in there:
                     metrics = {name: value for name, value in metrics.items()
-                               if name.removeprefix(f"{prefix}/") not in item.metrics()}  # fmt: skip
+                               if name.removeprefix(f"{begin}/") not in item.metrics()}  # fmt: skip
             log_results(reference, metrics, list(files.values()), uri=uri)
             console.print(f"kept with run {reference}")
     return results
@@ -239,11 +236,6 @@ def _carried(net: VRNN, subject: Subject, request: Request, told: Told) -> list[
         for name in dict.fromkeys(request.names or estimators_for(net))
         if name != "iid_gaussian"
     ]
-
-
-def _data_name(source: Path) -> str:
-    """A name for other data, short and not that of another folder of the same name."""
-    return f"data-{source.name[:40]}-{hashlib.sha256(os.fsencode(source)).hexdigest()[:6]}"
 
 
 def _complete(request: Request, net: VRNN, trained: TrainingOptions) -> Request:

@@ -14,6 +14,7 @@ from pyro_vrnn.commands.analyzed import UNITS, Measured
 from pyro_vrnn.commands.generated_files import WRITTEN
 from pyro_vrnn.commands.progress import Told
 from pyro_vrnn.commands.subject import Subject
+from pyro_vrnn.data.writing import clipped, restored
 from pyro_vrnn.inference.generation import generate, together
 from pyro_vrnn.inference.paths import latent_path
 from pyro_vrnn.measures import ink, sound
@@ -118,26 +119,10 @@ def figure_2(member: Member, count: int, *, seed: int = 0) -> "Figure":
     return paths.figure_2(examples, f"{member.name}: latents along unseen examples ({member.subject.title})")
 
 
-def figure_3(members: Sequence[Member], asked: Asked, told: Told = lambda what, done, total: None) -> "Figure":
-    """Fig. 3 alone: real sound beside samples of each model.
-
-    Args:
-        members: Models of sound of one frame and rate; the first one's data are the real ones.
-        asked: How many samples, how long, and the seed.
-        told: Told of the progress.
-    """
-    return sounds(members, asked, told)[0]["figure-3-sample"]
-
-
-def figure_4(members: Sequence[Member], asked: Asked, told: Told = lambda what, done, total: None) -> "Figure":
-    """Fig. 4 alone: real handwriting beside that of each model; arguments as of :func:`figure_3`."""
-    return inks(members, asked, told)[0]["figure-4"]
-
-
 def sounds(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[str, Figure], list[Measured]]":
-    """Fig. 3 of samples and of means, a picture of the measures, and these; arguments as of :func:`figure_3`."""
+    """Fig. 3 of samples and of means, a picture of the measures, and these; arguments as of :func:`draw`."""
     from pyro_vrnn.figures.spreads import spreads
-    from pyro_vrnn.figures.waveforms import figure_3 as draw
+    from pyro_vrnn.figures.waveforms import figure_3
 
     rate = members[0].subject.sequences.sample_rate
     assert rate is not None
@@ -149,14 +134,14 @@ def sounds(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[s
         told("draw", k, len(members))
         for written, drawn in made_samples(member.trained, asked.samples, frames, asked.seed).items():
             kept = [np.clip(x, -1, 1).reshape(-1) for x in drawn if np.isfinite(x).all()]
-            clipped = sum(int((np.abs(x) > 1).sum()) for x in drawn if np.isfinite(x).all())
+            clips = sum(clipped(x) for x in drawn if np.isfinite(x).all())
             values = sound.measure(kept, rate, real)
-            found.append(Measured(member.name, written, values, None, len(drawn) - len(kept), clipped))
+            found.append(Measured(member.name, written, values, None, len(drawn) - len(kept), clips))
             if kept:
                 shown[written][found[-1].title] = kept
     told("draw", len(members), len(members))
     figures = {
-        f"figure-3-{written}": draw(
+        f"figure-3-{written}": figure_3(
             {name: samples[0] for name, samples in each.items()}, rate, f"Fig. 3: {WRITTEN[written]}", spectra=each
         )
         for written, each in shown.items()
@@ -166,8 +151,8 @@ def sounds(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[s
 
 
 def inks(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[str, Figure], list[Measured]]":
-    """Fig. 4, a picture of the measures, and these; arguments as of :func:`figure_4`."""
-    from pyro_vrnn.figures.handwriting import figure_4 as draw
+    """Fig. 4, a picture of the measures, and these; arguments as of :func:`draw`."""
+    from pyro_vrnn.figures.handwriting import figure_4
     from pyro_vrnn.figures.spreads import spreads
 
     lengths = members[0].subject.sequences.lengths
@@ -184,7 +169,7 @@ def inks(members: Sequence[Member], asked: Asked, told: Told) -> "tuple[dict[str
         shown[member.name] = kept
     told("draw", len(members), len(members))
     figures = {
-        "figure-4": draw(shown, f"Fig. 4: handwriting, {frames} points a sample; each to its own scale"),
+        "figure-4": figure_4(shown, f"Fig. 4: handwriting, {frames} points a sample; each to its own scale"),
         "measures": spreads({each.title: each.values for each in found}, _labels("pen"), "a dot a sample"),
     }
     return figures, found
@@ -214,8 +199,6 @@ def real_samples(subject: Subject, count: int, frames: int | None) -> list[Array
 
 def made_samples(trained: TrainedModel, count: int, frames: int, seed: int) -> dict[str, Array]:
     """What a model draws, and the means of the same steps, in the data's own values, ``(count, frames, X)``."""
-    from pyro_vrnn.data.writing import restored
-
     drawn = together(generate(trained.net, frames, count, seed=seed))
     both = {"sample": drawn.x, "mean": drawn.mean}
     return {written: restored(x.cpu(), trained.data) for written, x in both.items()}

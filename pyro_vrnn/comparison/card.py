@@ -160,7 +160,8 @@ def _results(run: Scored, words: Callable[[str], str]) -> Sheet:
             cells.append("" if value is None else (Piece(mark, "", f"{value:.{digits}f}"),))
         rows.append([words(name), *cells, kind.label])
     held = {run.kind(name) for name in run.results["results"]}
-    legend = "; ".join(f"{kind.mark} {kind.words}" for kind in Kind if kind in held)
+    bits = any(run.value(name, "bits") is not None for name in run.results["results"])
+    legend = "; ".join(kind.legend(bits=bits) for kind in Kind if kind in held)
     remarks = [legend, "Nats are of standardised data; bits a sample of the original, where it lies on integers."]
     title = f"{run.results['data']['test_sequences']} test sequences, seed {run.seed}"
     return Sheet(title, header, rows, remarks)

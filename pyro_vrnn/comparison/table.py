@@ -128,8 +128,8 @@ def _columns(runs: Sequence[Scored], layout: str) -> list[Column]:
         base, _, particles = name.rpartition("_") if name[-1].isdigit() else (name, "", "0")
         return (ORDER.index(base) if base in ORDER else len(ORDER), int(particles))
 
-    if "elbo" in names:  # the same bound with another noise
-        names.discard("elbo_sampled")
+    # The same bound with another noise, of segments alone or carried.
+    names -= {name for name in names if name.endswith("elbo_sampled") and name.removesuffix("_sampled") in names}
     ordered = sorted(names, key=lambda name: (place(name), name))
     if layout == "kinds":
         return [Column((name,)) for name in ordered]

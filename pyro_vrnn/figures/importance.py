@@ -25,7 +25,7 @@ def bound_against_samples(diagnosis: Diagnosis, *, elbo: float | None, title: st
     tails = diagnosis.pareto_k is not None
     figure = Figure(figsize=(10 if tails else 6, 4), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     grid = figure.add_gridspec(1, 2 if tails else 1, width_ratios=(3, 2) if tails else None)
     _curve(figure.add_subplot(grid[0]), diagnosis, elbo)
     if tails:

@@ -66,5 +66,5 @@ def ink(points: NDArray[Any], *, title: str) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     draw(axes, points)
-    axes.set_title(title, fontsize="small")
+    axes.set_title(title, fontsize="small", parse_math=False)
     return figure

@@ -83,5 +83,6 @@ def _spectra(axes: Axes, spectra: Mapping[str, Sequence[Array]], rate: int) -> N
     axes.set_xlim(0, rate / 2000)
     axes.set_xlabel("kHz")
     axes.set_ylabel("long-term level, dB")
-    axes.legend(frameon=False, fontsize="small")
+    for text in axes.legend(frameon=False, fontsize="small").get_texts():
+        text.set_parse_math(False)
     axes.spines[["top", "right"]].set_visible(False)

@@ -55,6 +55,11 @@ class Kind(Enum):
         """In results files and tags: ``exact``, ``bound``, ``consistent``, ``estimate``, ``objective``."""
         return self.name.lower()
 
+    def legend(self, *, bits: bool) -> str:
+        """What its mark means, and with ``bits`` which mark stands before these, if it is another."""
+        other = f" ({self.bits_mark} on bits)" if bits and self.bits_mark != self.mark else ""
+        return f"{self.mark} {self.words}{other}"
+
 
 @dataclass(frozen=True)
 class Scale:

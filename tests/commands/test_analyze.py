@@ -112,6 +112,24 @@ def test_a_tracked_run_keeps_the_files(command, tmp_path, tones):
     assert kept | {"report.html"} == {path.name for path in (tmp_path / "out").iterdir()}
 
 
+@pytest.mark.usefixtures("_undrawn")
+def test_measures_of_other_parts_and_data_are_called_as_scores_are(command, tmp_path, tones):
+    uri = f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+    ended = command("fit", "--data", tones, "--max-steps", "1", "--name", "first", *SMALL)
+    assert ended.status == 0, ended.err
+    for where in (["--split", "validation"], ["--split", "train"], ["--data", record(tmp_path / "other", 3)]):
+        before = set(find_run("first", uri=uri).metrics)
+        ended = command("analyze", "first", "--out", "out", *where, *FEW)
+        assert ended.status == 0, ended.err
+        analyzed = set(find_run("first", uri=uri).metrics) - before
+        ended = command("evaluate", "first", *where, "--estimator", "elbo")
+        assert ended.status == 0, ended.err
+        scored = set(find_run("first", uri=uri).metrics) - before - analyzed
+        (begin,) = {name.rpartition("/")[0] for name in scored}
+        assert f"{begin}/sample_flatness" in analyzed
+        assert {name.rpartition("/")[0] for name in analyzed} == {begin}
+
+
 def test_models_of_different_data_are_refused_and_nothing_is_written(command, tmp_path, tones):
     first = untrained(tmp_path / "a", source=str(tones))
     pen = untrained(tmp_path / "b", source="demo-handwriting")
@@ -146,14 +164,14 @@ def test_what_is_not_finite_is_left_out(tmp_path, tones, monkeypatch):
 
     def made(trained, count, frames, seed):
         x = np.random.default_rng(0).normal(size=(count, frames, 200)) * 0.1
-        x[0, 0, 0], x[1, 0, 0] = np.nan, 3.0
+        x[0, 0, 0], x[1, 0, 0], x[1, 0, 1] = np.nan, 3.0, 1.0  # 16 bits do not hold a 1
         return {"sample": x, "mean": np.full_like(x, np.inf)}
 
     monkeypatch.setattr(picturing, "made_samples", made)
     member = Member("model", trained, subject_of(trained, {}, seed=0))
     asked = Asked(tmp_path / "out", samples=5, seconds=0.1)
     figures, (_, sample, mean) = picturing.sounds([member], asked, lambda *_: None)
-    assert (sample.number, sample.unusable, sample.clipped) == (4, 1, 1)
+    assert (sample.number, sample.unusable, sample.clipped) == (4, 1, 2)
     assert (mean.number, mean.unusable) == (0, 5)
     assert mean.summary()["peaks"]["median"] is None
     assert len(figures["figure-3-mean"].axes) == 3 + 1 + 1

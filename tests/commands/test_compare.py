@@ -84,6 +84,8 @@ def test_what_compare_refuses(store):
         (["nothing"], "no run 'nothing'"),
         (["--parent", "broken"], "nothing to compare"),
         (["--experiment", "e", "--parent", "broken"], "both say which runs"),
+        (["--experiment", "e", "--out", "."], "--out .: a folder; expected the name of a file"),
+        (["--experiment", "e", "--out", "none/t.md"], "does not exist; make it first"),
     ):
         ended = store("compare", *words)
         assert (ended.status, ended.err.count("\n")) == (2, 1), ended.err

@@ -65,6 +65,8 @@ def test_the_folder_is_the_run_and_mlflow_scores_as_evaluate_does(fitted, tmp_pa
     assert f"| ≥ {kept['elbo']['nats_per_sequence']:.1f} | ≥ {kept['elbo']['nats_per_frame']:.2f} |" in text
     smc = next(name for name in kept if name.startswith("smc"))
     assert f"| ≈ {kept[smc]['nats_per_sequence']:.1f} |" in text
+    assert f"| ≤ {kept['elbo']['bits_per_sample']:.3f} |" in text
+    assert "≥ lower bound (≤ on bits); " in text
     assert ":math:" not in text
 
     registered = fitted("export", "first", "--register", "mine")

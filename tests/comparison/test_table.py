@@ -30,6 +30,15 @@ def test_rows_are_configurations_and_cells_means_over_seeds_with_their_standard_
     assert _row(block, "iid_gaussian").reference
 
 
+def test_the_bound_with_a_sampled_kl_has_no_column_beside_the_bound(made):
+    nats = {f"{carried}elbo{sampled}": [1.0] for carried in ("", "carried/2/") for sampled in ("", "_sampled")}
+    (block,) = blocks([made("vrnn-gauss", 0, nats)], "nats")
+    assert [column.names for column in block.columns] == [("elbo",), ("carried/2/elbo",)]
+    alone = {name: nats[name] for name in ("elbo", "carried/2/elbo_sampled")}
+    (block,) = blocks([made("vrnn-gauss", 0, alone)], "nats")
+    assert [column.names for column in block.columns] == [("elbo",), ("carried/2/elbo_sampled",)]
+
+
 @pytest.mark.parametrize(
     ("settings", "others"),
     [
