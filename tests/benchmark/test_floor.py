@@ -52,7 +52,7 @@ def test_operations_are_those_counted_by_hand(variant, by_hand, T):
     "more",
     [
         {},
-        {"recurrence": "gru", "layers": 2},
+        pytest.param({"recurrence": "gru", "layers": 2}, marks=pytest.mark.slow),
         pytest.param({"layers": 2}, marks=pytest.mark.slow),
         pytest.param({"recurrence": "linear"}, marks=pytest.mark.slow),
     ],

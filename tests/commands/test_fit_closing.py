@@ -19,6 +19,7 @@ def test_a_dithered_density_is_a_bound(command, tmp_path):
 
 def test_the_simulated_set_says_how_far_a_model_has_come(command):
     fit = ("fit", "--data", "linear-gaussian", "--max-steps", "3", "--set", "evaluation.particles=2", *SMALL)
+    fit += ("--set", "evaluation.repetitions=1")
     ended = command(*fit, "--variant", "vrnn-gauss")
     assert ended.status == 0, ended.err
     said = re.findall(r"(.+): -?[\d.]+% of the way from the i.i.d. Gaussian to the (.+),", ended.out)

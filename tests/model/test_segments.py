@@ -63,7 +63,7 @@ def assert_same_in_segments(objective: Objective, x: torch.Tensor, mask: torch.T
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-@pytest.mark.parametrize("validated", [True, False])
+@pytest.mark.parametrize("validated", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_loss_and_gradients_are_those_of_the_whole(name, validated, variant):
     net = tame(variant)
     if not (net.has_latents or name in ("mean-field", "trace")):

@@ -27,6 +27,7 @@ with run:
 """
 
 
+@pytest.mark.slow  # processes that import MLflow
 def test_several_processes_make_a_new_store_and_one_is_killed(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/new/mlflow.db"
     writers = [
