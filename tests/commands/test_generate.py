@@ -226,6 +226,16 @@ def test_mistakes_are_one_line_and_leave_nothing(words, message, model, command,
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_without_latents_there_is_no_temperature_of_them(command, tmp_path, tones):
+    untrained(tmp_path / "rnn", "rnn-gauss", source=str(tones))
+    ended = command("generate", "rnn", "--out", "made", "--count", "1", "--frames", "3", "--temperature-z", "0.5")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "--temperature-z: the model has no latents" in ended.err
+    assert not (tmp_path / "made").exists()
+    asked = ("--count", "1", "--frames", "3", "--temperature-x", "0.5")
+    assert command("generate", "rnn", "--out", "made", *asked).status == 0
+
+
 @pytest.mark.parametrize(("use", "words"), [("generate", []), ("reconstruct", ["--reconstruct", "tones"])])
 def test_what_fails_midway_leaves_no_file(use, words, model, command, tmp_path, monkeypatch):
     made, calls = getattr(generation, use), []

@@ -1,6 +1,7 @@
 """The report of ``fit``, made again by ``analyze``; pictures on the way; nothing of it changes a run's numbers."""
 
 import json
+import math
 import re
 import shutil
 import sqlite3
@@ -141,6 +142,16 @@ def test_the_history_is_that_of_the_store_where_there_is_no_folder(spoken, tmp_p
     assert history("heard", names, uri=URI) == before
     assert list(before) == names[:2]
     assert len(before["validation/elbo_per_frame"]) == 3
+
+
+def test_a_curve_is_of_what_is_finite(spoken, tmp_path):
+    folder = folder_of(tmp_path)
+    run = reporting.Run.here(json.loads((folder / "results.json").read_text()), folder, URI)
+    bound, validation, kl, norm = reporting.metrics(run.results)
+    nothing = [(1, math.nan), (2, math.inf)]
+    points = {bound: nothing, validation: [(1, 2.0), (2, math.nan)], kl: nothing, norm: []}
+    panels = reporting._panels(run._replace(history=points))
+    assert [(panel.title, [line.name for line in panel.lines]) for panel in panels] == [("Bound", ["validation"])]
 
 
 @pytest.mark.parametrize("error", [TrackingError("full: no room"), ValueError("full: no room")])
