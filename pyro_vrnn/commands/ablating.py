@@ -23,7 +23,7 @@ from pyro_vrnn.commands.progress import progress
 from pyro_vrnn.comparison.runs import FINAL, STAGE, TRIAL
 from pyro_vrnn.data import DataOptions, load
 from pyro_vrnn.errors import ConfigurationError, TrackingError
-from pyro_vrnn.tracking import Store, TrackedRun, find_runs, provenance, tracking_uri, ui_address
+from pyro_vrnn.tracking import Store, Terminated, TrackedRun, find_runs, provenance, tracking_uri, ui_address
 from pyro_vrnn.training.config import Config, value_of
 from pyro_vrnn.training.files import write_whole
 
@@ -150,8 +150,12 @@ def _plan(asked: Asked) -> Plan:
 
 
 def _work(tasks: Sequence[Task], launcher: Launcher, out: Any) -> Standing:
-    with GridDisplay(out, launcher.slots) as shown:
-        return work_on(tasks, launcher, shown)
+    try:
+        with GridDisplay(out, launcher.slots) as shown:
+            return work_on(tasks, launcher, shown)
+    except (KeyboardInterrupt, Terminated):
+        out.print("the same command again goes on with it")
+        raise
 
 
 def _launcher(asked: Asked, base: Config, uri: str, cells: int) -> Launcher:

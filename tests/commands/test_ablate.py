@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from pyro_vrnn.tracking import PARENT, find_run, find_runs
+from pyro_vrnn.commands import ablating
+from pyro_vrnn.tracking import PARENT, Terminated, find_run, find_runs
 
 from .conftest import CLI, SMALL, record, shell
 
@@ -90,6 +91,18 @@ def test_a_grid_is_worked_on_once_and_compared(command, tmp_path):
     assert "exact likelihood" in shown.out
 
 
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), 130), (Terminated(143), 143)])
+def test_an_interrupted_grid_says_how_it_goes_on(command, monkeypatch, error, status):
+    def interrupted(*arguments):
+        raise error
+
+    monkeypatch.setattr(ablating, "work_on", interrupted)
+    ended = command("ablate", "--variants", "rnn-gauss", "--name", "g", *TINY, *STEPS)
+    assert ended.status == status
+    assert ended.out.splitlines()[-1] == "the same command again goes on with it"
+    assert find_run("g", uri=URI).status == "KILLED"
+
+
 @pytest.mark.slow  # processes that are started and killed again and again
 def test_a_grid_that_is_killed_loses_nothing_and_doubles_nothing(tmp_path, monkeypatch):
     from mlflow import MlflowClient
@@ -105,7 +118,8 @@ def test_a_grid_that_is_killed_loses_nothing_and_doubles_nothing(tmp_path, monke
                 break
         time.sleep(seconds)
         process.send_signal(number)
-        process.communicate(timeout=100)
+        out, _ = process.communicate(timeout=100)
+        assert ("the same command again goes on with it" in out) == (number != signal.SIGKILL)
         finished = {run.id for run in _children("g")[1] if run.status == "FINISHED"}
         assert before <= finished
         before = finished
