@@ -15,3 +15,8 @@ class DataError(UserError):
 
 class TrackingError(UserError):
     """A tracking store or a run that cannot be reached, found or written."""
+
+
+def first_line(error: BaseException) -> str:
+    """What any error says, in a line; its type where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyro_vrnn.ablation.launching import POLL, Ended
 from pyro_vrnn.ablation.work import Finding, Task, do
-from pyro_vrnn.errors import ConfigurationError
+from pyro_vrnn.errors import ConfigurationError, first_line
 
 
 class Ray:
@@ -117,8 +117,7 @@ def _ended(task: Task, result: Callable[[], tuple[Finding, int]]) -> Ended:
     try:
         return Ended(task, *result())
     except Exception as error:  # a worker that was killed, a job over its time: whatever it is, this cell has failed
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        return Ended(task, Finding.BEGUN, 1, lines[0])
+        return Ended(task, Finding.BEGUN, 1, first_line(error))
 
 
 def _missing(launcher: str, package: str = "") -> ConfigurationError:

@@ -32,11 +32,6 @@ NAMES = {
 FEW = 10
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, in a line."""
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-
-
 def console() -> Console:
     """Where everything is printed; a file or a pipe has no width to fold lines to."""
     made = Console(highlight=False, markup=False, soft_wrap=True)

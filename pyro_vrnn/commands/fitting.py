@@ -26,6 +26,7 @@ from pyro_vrnn.commands.supervising import report, supervise
 from pyro_vrnn.commands.tables import sequence_table, write_table
 from pyro_vrnn.commands.watching import Watcher
 from pyro_vrnn.data import Corpus, load, look, runs
+from pyro_vrnn.errors import first_line
 from pyro_vrnn.inference.estimators import ESTIMATORS
 from pyro_vrnn.inference.results import Scale
 from pyro_vrnn.model import own
@@ -225,7 +226,7 @@ def _report(results: dict[str, Any], member: Member, tracked: TrackedRun, out: C
         for path in written:
             tracked.artifact(path)
     except (Exception, KeyboardInterrupt) as error:
-        why = "ended by Ctrl-C" if isinstance(error, KeyboardInterrupt) else display.first_line(error)
+        why = "ended by Ctrl-C" if isinstance(error, KeyboardInterrupt) else first_line(error)
         out.print(f"no report: {why}; make it with: python cli.py analyze {tracked.id[:8]} --out analysis")
         return
     out.print(f"{'report:':<12} {written[0]}")

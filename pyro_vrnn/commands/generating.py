@@ -45,7 +45,7 @@ def run(reference: str, given: dict[str, dict[str, Any]], asked: Asked) -> list[
     if asked.out.exists() and not asked.out.is_dir():
         raise ConfigurationError(f"--out {asked.out}: a file; expected the name of a folder")
     console = display.console()
-    uri, label = tracking_uri(given.get("tracking", {}).get("uri")), asked.label(use)
+    uri, label = tracking_uri(given.get("tracking", {}).get("uri")), asked.label
     trained, tracked = open_model(reference, uri, asked.device)
     if asked.temperature_z != 1 and not trained.net.has_latents:
         raise ConfigurationError("--temperature-z: the model has no latents; leave it out")
@@ -59,7 +59,7 @@ def run(reference: str, given: dict[str, dict[str, Any]], asked: Asked) -> list[
         with one_line(asked.out):
             asked.out.mkdir(parents=True, exist_ok=True)
         with ExitStack() as open_files:  # all of them are whole, or none is there
-            made = [_write(trained, asked, use, batch, origin, told, open_files) for batch in batches]
+            made = [_write(trained, asked, batch, origin, told, open_files) for batch in batches]
     written = [path for files, _ in made for path in files.written()]
     said = [item for _, about in made for item in about]
     record = {
@@ -127,12 +127,12 @@ def _check_free(out: Path, reference: str, label: str) -> None:
 
 
 def _write(
-    trained: TrainedModel, asked: Asked, use: str, batch: _Batch, origin: str, told: Told, open_files: ExitStack
+    trained: TrainedModel, asked: Asked, batch: _Batch, origin: str, told: Told, open_files: ExitStack
 ) -> tuple[Files, list[Any]]:
     """Draws a batch into files, which become whole when the stack is closed."""
-    written = asked.written(use)
+    use, written = asked.use, asked.written
     what = "the recording itself" if batch.real else WRITTEN[written] + READ.get(use, "")
-    names = [name if batch.real else f"{name}-{asked.label(use)}" for name in batch.names]
+    names = [name if batch.real else f"{name}-{asked.label}" for name in batch.names]
     words = f"{origin}: {what}; {use}, seed {asked.seed}" + (
         "" if (asked.temperature_z, asked.temperature_x) == (1, 1)
         else f", temperatures z {asked.temperature_z:g}, x {asked.temperature_x:g}"

@@ -48,17 +48,19 @@ class Asked:
             raise ConfigurationError(f"--{use}: the latents are given; leave out --temperature-z and --temperature-x")
         return use
 
-    def label(self, use: str) -> str:
+    @property
+    def label(self) -> str:
         """What is in every file's name, so that another call's files have other names."""
         done = {"prime": "continued-", "reconstruct": "reconstructed-", "interpolate": "interpolated-", "hold": "held-"}
         warmth = "".join(
             f"-{name}{value:g}" for name, value in (("z", self.temperature_z), ("x", self.temperature_x)) if value != 1
         )
-        return f"{done.get(use, '')}{self.written(use)}-s{self.seed}{warmth}"
+        return f"{done.get(self.use, '')}{self.written}-s{self.seed}{warmth}"
 
-    def written(self, use: str) -> str:
+    @property
+    def written(self) -> str:
         """Samples or means."""
-        return self.write or ("sample" if use in ("generate", "prime") else "mean")
+        return self.write or ("sample" if self.use in ("generate", "prime") else "mean")
 
     def length(self, data: dict[str, Any]) -> int:
         """Frames of each.

@@ -4,6 +4,7 @@ from rich.console import Console
 
 from pyro_vrnn.commands import display
 from pyro_vrnn.commands.snapshots import Snapshots
+from pyro_vrnn.errors import first_line
 from pyro_vrnn.inference.results import Estimate
 from pyro_vrnn.tracking import TrackedRun
 from pyro_vrnn.training.checkpoint import Progress
@@ -47,4 +48,4 @@ class Watcher:
             self.snapshots.epoch(epoch, step)
         except Exception as error:  # whatever it is: a picture is not worth a training
             self.snapshots = None
-            self.out.print(f"no pictures of samples from here on: {display.first_line(error)}")
+            self.out.print(f"no pictures of samples from here on: {first_line(error)}")

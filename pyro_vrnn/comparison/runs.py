@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyro_vrnn.errors import TrackingError
+from pyro_vrnn.errors import TrackingError, first_line
 from pyro_vrnn.inference.results import Kind
 from pyro_vrnn.model.variants import ALIASES
 from pyro_vrnn.tracking import PARENT, RunRecord, fetch, find_run, find_runs
@@ -135,7 +135,7 @@ def scored(record: RunRecord) -> Scored | None:
         columns = {name: table[name].to_numpy() for name in results["results"] if name in table.column_names}
         sequences = [str(name) for name in table["sequence"].to_pylist()]
     except (OSError, ValueError, KeyError) as error:
-        raise TrackingError(f"run {record.name}: its results cannot be read ({str(error).splitlines()[0]})") from None
+        raise TrackingError(f"run {record.name}: its results cannot be read ({first_line(error)})") from None
     config = read(files[2])
     return Scored(record.id, record.name, record.started.isoformat(), config, results, sequences, columns)
 

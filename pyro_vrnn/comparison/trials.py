@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from pyro_vrnn.comparison.formats import Entry, Piece, Sheet
-from pyro_vrnn.errors import ConfigurationError, TrackingError
+from pyro_vrnn.errors import ConfigurationError, TrackingError, first_line
 from pyro_vrnn.inference.estimators import ESTIMATORS
 from pyro_vrnn.inference.results import Kind
 from pyro_vrnn.tracking import RunRecord, fetch
@@ -130,4 +130,4 @@ def collect_trials(parent: str, *, uri: str) -> tuple[list[Trial], list[str]]:
         held = json.loads(file.read_bytes())
         return [Trial(**each) for each in held["trials"]], held["remarks"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrackingError(f"run {parent}: its trials cannot be read ({str(error).splitlines()[0]})") from None
+        raise TrackingError(f"run {parent}: its trials cannot be read ({first_line(error)})") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pyro_vrnn.errors import TrackingError
+from pyro_vrnn.errors import TrackingError, first_line
 from pyro_vrnn.tracking.locks import turn
 from pyro_vrnn.tracking.names import cut
 
@@ -47,8 +47,7 @@ def shown(text: str) -> str:
 
 def reason(error: BaseException) -> str:
     """The first line of an error; databases put a page of SQL below it."""
-    lines = str(error).strip().splitlines()
-    return shown(cut(lines[0], 200)) if lines else type(error).__name__
+    return shown(cut(first_line(error), 200))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import sys
 from typing import Protocol
 from urllib.parse import quote
 
+from pyro_vrnn.tracking.signals import TerminationRaises
 from pyro_vrnn.tracking.store import ENVIRONMENT, Store
 
 HOST, PORT = "127.0.0.1", 5000
@@ -56,29 +57,23 @@ def serve_ui(uri: str, *, host: str = HOST, port: int = PORT) -> int:
         The server's exit status; 0 at once if the store is a server itself.
 
     Raises:
-        SystemExit: With 143, after SIGTERM.
+        Terminated: After SIGTERM or SIGHUP; it ends the process with 143 or 129.
         TrackingError: If the store cannot be opened.
     """
     arguments = _arguments(uri, host, port)
     if not arguments:
         return 0
     Store.at(uri).open()
-    import signal
     import subprocess
 
-    def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
     environment = ENVIRONMENT | SERVER | dict(os.environ)
-    before = signal.signal(signal.SIGTERM, end)
-    with subprocess.Popen([sys.executable, "-m", *arguments], env=environment) as server:
+    with TerminationRaises(), subprocess.Popen([sys.executable, "-m", *arguments], env=environment) as server:
         try:
             return server.wait()
         except KeyboardInterrupt:
             return 0
         finally:
             server.terminate()
-            signal.signal(signal.SIGTERM, before)
 
 
 def _arguments(uri: str, host: str, port: int) -> list[str]:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from pyro_vrnn.errors import TrackingError
+from pyro_vrnn.errors import TrackingError, first_line
 from pyro_vrnn.model.state import Past
 from pyro_vrnn.training.carried import kept, restored
 from pyro_vrnn.training.files import write_whole
@@ -137,8 +137,7 @@ def _of_this_model(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrackingError(f"{path}: damaged or of another model ({first}); start a new run") from None
+        raise TrackingError(f"{path}: damaged or of another model ({first_line(error)}); start a new run") from None
 
 
 def _random_states(device: torch.device) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from pyro_vrnn.errors import TrackingError
+from pyro_vrnn.errors import TrackingError, first_line
 from pyro_vrnn.inference.noise import own_noise
 from pyro_vrnn.model import own
 from pyro_vrnn.model.network import VRNN
@@ -100,6 +100,5 @@ def load_model(folder: Path) -> TrainedModel:
             net = build(config.model, int(data["frame"]), data)
         net.load_state_dict(load_file(folder / WEIGHTS))
     except (SafetensorError, ValueError, KeyError, RuntimeError, OSError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrackingError(f"{folder}: damaged, or not of this configuration ({first})") from None
+        raise TrackingError(f"{folder}: damaged, or not of this configuration ({first_line(error)})") from None
     return TrainedModel(net, config, data)

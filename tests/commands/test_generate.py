@@ -86,32 +86,16 @@ def test_a_continuation_begins_with_the_recording(model, command, tmp_path, tone
 
 
 def test_a_continuation_with_temperatures_is_the_librarys(model, command, tmp_path, tones):
-    words = [
-        "--prime",
-        tones / "000.wav",
-        "--prime-seconds",
-        "0.05",
-        "--temperature-z",
-        "0.5",
-        "--temperature-x",
-        "0.25",
-    ]
+    words = ["--prime", tones / "000.wav", "--prime-seconds", "0.05", "--temperature-z", "0.5"]
+    words += ["--temperature-x", "0.25"]
     ended = command("generate", model, *words, "--out", "made", "--count", "2", "--frames", "5", "--seed", "3")
     assert ended.status == 0, ended.err
     trained = load_model(model)
     samples, _ = soundfile.read(tones / "000.wav", dtype="float32")
     x = torch.from_numpy((samples[:400] - trained.data["mean"]) / trained.data["std"]).reshape(1, 2, 200).float()
-    made = generation.together(
-        generation.generate(
-            trained.net,
-            5,
-            2,
-            seed=3,
-            past=generation.prime(trained.net, x, seed=3),
-            temperature_z=0.5,
-            temperature_x=0.25,
-        )
-    )
+    past = generation.prime(trained.net, x, seed=3)
+    drawn = generation.generate(trained.net, 5, 2, seed=3, past=past, temperature_z=0.5, temperature_x=0.25)
+    made = generation.together(drawn)
     for i, values in enumerate(restored(made.x, trained.data)):
         read, _ = soundfile.read(tmp_path / "made" / f"{i:02d}-continued-sample-s3-z0.5-x0.25.wav")
         assert read[400:] == pytest.approx(np.clip(values.reshape(-1), -1, 1), abs=1.01 * ROUNDING)
